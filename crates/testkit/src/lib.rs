@@ -1,0 +1,1 @@
+//! Doubles, models and conformance suites

@@ -1,0 +1,1 @@
+//! An encrypted file system without FUSE
