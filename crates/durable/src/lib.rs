@@ -1,1 +1,13 @@
-//! What survives a power cut: atomic files and locks
+//! What survives a power cut, and who may touch it.
+//!
+//! * [`AtomicFile`]: a file that is there as it was, or as it is to be, and never in between.
+//! * [`DirLock`]: a directory that belongs to one process at a time.
+//! * [`sync_dir`]: the names in a directory reach the disk.
+
+mod atomic;
+mod error;
+mod lock;
+
+pub use atomic::{AtomicFile, sync_dir};
+pub use error::PathError;
+pub use lock::{DirLock, LockError};
