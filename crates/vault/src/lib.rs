@@ -1,11 +1,43 @@
-//! An encrypted file system without FUSE.
+//! An encrypted file system without FUSE: ciphertext on a [`Backing`], plaintext to whoever asks.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `vault.rs` | the vault, lookup, and what all operations share |
+//! | `node.rs` | the files in use, and where each is found |
+//! | `directory.rs` | directory descriptors, IVs, listing, healing after a crash |
+//! | `names.rs` | create, mkdir, mknod, symlink, link, unlink, rmdir, rename |
+//! | `open_file.rs`, `cache.rs` | descriptors, opened and closed behind the scenes |
+//! | `content.rs` | the order that keeps files readable through a crash; one block |
+//! | `read.rs`, `write.rs`, `resize.rs` | file content |
+//! | `metadata.rs` | attributes, link targets, extended attributes |
+//! | `unsynced.rs` | fsync: what must be on the disk for a file to be found again |
+//! | `backing.rs`, `real_backing.rs` | the system calls on ciphertext |
+//!
+//! Lock order: names of a directory (lower number first) → `making_dirs` → content of a file → its id → caches. No lock
+//! is held while another process is waited for, but for the disk.
+
 pub mod attr;
 pub mod backing;
+mod cache;
+mod content;
 mod credentials;
+mod directory;
 mod error;
+mod metadata;
+mod names;
+mod node;
+mod open_file;
+mod read;
 mod real_backing;
+mod resize;
+mod unsynced;
+mod vault;
+mod write;
 
 pub use attr::*;
 pub use backing::{Backing, OpenMode, RenameMode, XattrMode};
+pub use directory::Directory;
 pub use error::{Result, VaultError};
+pub use open_file::Access;
 pub use real_backing::RealBacking;
+pub use vault::{Vault, VaultOptions};

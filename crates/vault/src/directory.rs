@@ -1,0 +1,297 @@
+//! Directories: their descriptors and IVs, the names in them, and what a crash may have left of a half-made one.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use rustix::io::Errno;
+use strongroom_event::Event;
+use strongroom_format::{Classified, DirIv, StoredName};
+
+use crate::attr::{DirEntry, Kind, NodeId};
+use crate::backing::{Backing, RawEntry, Target};
+use crate::error::{Result, VaultError};
+use crate::node::{Node, Reach};
+use crate::vault::Vault;
+
+/// The file in each directory that holds its IV.
+pub(crate) const DIR_IV_NAME: &[u8] = b"gocryptfs.diriv";
+/// What gocryptfs renames the IV of a directory to that it is about to remove.
+const DIR_IV_LEFTOVER: &[u8] = b"gocryptfs.diriv.rmdir.";
+/// The longest encrypted name that a `.name` file may hold.
+const LONG_NAME_LIMIT: usize = 344;
+
+/// What is remembered of a directory.
+pub(crate) struct DirState<B: Backing> {
+    open: Mutex<Option<Arc<DirHandle<B>>>>,
+    /// Held while names in this directory change: a long name and its object are two files.
+    changing: Mutex<()>,
+}
+
+impl<B: Backing> Default for DirState<B> {
+    fn default() -> Self {
+        DirState { open: Mutex::new(None), changing: Mutex::new(()) }
+    }
+}
+
+/// An open directory and the IV of its names.
+pub(crate) struct DirHandle<B: Backing> {
+    pub dir: B::Dir,
+    pub iv: DirIv,
+}
+
+/// A directory as it was when it was opened.
+pub struct Directory {
+    entries: Vec<DirEntry>,
+}
+
+impl Directory {
+    /// The entries, without `.` and `..`.
+    pub fn entries(&self) -> &[DirEntry] {
+        &self.entries
+    }
+}
+
+impl<B: Backing> Vault<B> {
+    /// Lists a directory. Entries that cannot be decoded are reported and left out.
+    pub fn open_dir(&self, node: NodeId) -> Result<Directory> {
+        let node = self.node(node)?;
+        let handle = self.dir_handle(&node)?;
+        let mut raw = Vec::new();
+        self.backing.list(&handle.dir, &mut |entry| raw.push(entry))?;
+        let mut entries = Vec::with_capacity(raw.len());
+        for entry in &raw {
+            match self.plain_name(&node, &handle, &entry.name) {
+                Ok(Some(name)) => entries.push(self.entry(&handle, entry, name)),
+                Ok(None) => {}
+                Err(what) => self.report_entry(&node, &entry.name, what),
+            }
+        }
+        Ok(Directory { entries })
+    }
+
+    fn entry(&self, handle: &DirHandle<B>, raw: &RawEntry, name: Vec<u8>) -> DirEntry {
+        let kind = raw.kind.unwrap_or_else(|| {
+            let stat = self.backing.stat(Target::Entry(&handle.dir, &raw.name));
+            stat.map_or(Kind::File, |stat| Kind::of_mode(stat.mode))
+        });
+        DirEntry { name, node: self.nodes.id_of(self.nodes.root().dev, raw.ino), kind }
+    }
+
+    /// The plaintext of a name on disk; `None` for the format's own files, `Err` with the reason if it cannot be decoded.
+    pub(crate) fn plain_name(
+        &self,
+        node: &Node<B>,
+        handle: &DirHandle<B>,
+        disk: &[u8],
+    ) -> std::result::Result<Option<Vec<u8>>, String> {
+        let is_root = node.id == NodeId::ROOT;
+        match self.ciphers.names.classify(disk, is_root) {
+            Classified::Reserved | Classified::LongNameFile => Ok(None),
+            Classified::Ordinary => match self.ciphers.names.decrypt(&handle.iv, disk) {
+                Ok(name) => Ok(Some(name)),
+                Err(_) if disk.starts_with(DIR_IV_LEFTOVER) => Ok(None),
+                Err(error) => Err(error.to_string()),
+            },
+            Classified::LongContent => {
+                let name_file = [disk, b".name"].concat();
+                let encoded = self
+                    .backing
+                    .read_small(&handle.dir, &name_file, LONG_NAME_LIMIT)
+                    .map_err(|errno| format!("its .name file cannot be read: {}", std::io::Error::from(errno)))?;
+                self.ciphers.names.decrypt(&handle.iv, &encoded).map(Some).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn report_entry(&self, node: &Node<B>, disk: &[u8], what: String) {
+        let what = format!("the entry {} cannot be decoded: {what}", strongroom_event::PathText(disk));
+        self.report(node, what);
+    }
+
+    /// The open directory of a node, opened if need be.
+    pub(crate) fn dir_handle(&self, node: &Arc<Node<B>>) -> Result<Arc<DirHandle<B>>> {
+        let state = node.dir().ok_or(VaultError::NotADirectory)?;
+        node.touch();
+        if let Some(handle) = &*state.open.lock() {
+            return Ok(handle.clone());
+        }
+        let dir = match node.reach() {
+            Reach::Root => self.backing.root()?,
+            Reach::Held(held) => self.backing.open_held_dir(&held)?,
+            Reach::Nowhere => return Err(VaultError::NotFound),
+            Reach::Link(link) => {
+                let parent = self.dir_handle(&link.parent)?;
+                let stored = self.stored_name(&link.parent, &parent, &link.name)?;
+                let dir = self.backing.open_dir(&parent.dir, stored.disk())?;
+                if !node.is_at(&self.backing.stat(Target::Dir(&dir))?) {
+                    return Err(VaultError::NotFound);
+                }
+                dir
+            }
+        };
+        let iv = self.load_iv(node, &dir)?;
+        Ok(self.keep_dir(node, state, DirHandle { dir, iv }))
+    }
+
+    fn keep_dir(&self, node: &Arc<Node<B>>, state: &DirState<B>, handle: DirHandle<B>) -> Arc<DirHandle<B>> {
+        let handle = Arc::new(handle);
+        if self.options.shared {
+            return handle; // another mount may replace the directory, and its IV with it
+        }
+        if state.open.lock().replace(handle.clone()).is_none() {
+            self.open_dirs.opened(node, |oldest| {
+                if let Some(dir) = oldest.dir() {
+                    dir.open.lock().take();
+                }
+                true
+            });
+        }
+        handle
+    }
+
+    /// Keeps the handle of a directory that was just made, whose IV is known.
+    pub(crate) fn keep_new_dir(&self, node: &Arc<Node<B>>, dir: B::Dir, iv: DirIv) {
+        if let Some(state) = node.dir() {
+            self.keep_dir(node, state, DirHandle { dir, iv });
+        }
+    }
+
+    /// Closes a directory that is gone.
+    pub(crate) fn drop_dir(&self, node: &Node<B>) {
+        if let Some(state) = node.dir() {
+            state.open.lock().take();
+        }
+    }
+
+    /// Reads the IV of a directory. Where a crash left a directory without one that holds nothing, it gets a new one.
+    fn load_iv(&self, node: &Arc<Node<B>>, dir: &B::Dir) -> Result<DirIv> {
+        if !self.ciphers.names.uses_dir_iv() {
+            return Ok(DirIv::ZERO);
+        }
+        {
+            let _not_being_made = self.making_dirs.read();
+            if let Ok(iv) = self.read_iv(dir) {
+                return Ok(iv);
+            }
+        }
+        let _alone = self.making_dirs.write();
+        match self.read_iv(dir) {
+            Ok(iv) => Ok(iv),
+            Err(what) => self.heal_iv(node, dir, what),
+        }
+    }
+
+    fn read_iv(&self, dir: &B::Dir) -> std::result::Result<DirIv, String> {
+        let content = self
+            .backing
+            .read_small(dir, DIR_IV_NAME, 16)
+            .map_err(|errno| format!("gocryptfs.diriv cannot be read: {}", std::io::Error::from(errno)))?;
+        DirIv::parse(&content).map_err(|error| format!("gocryptfs.diriv: {error}"))
+    }
+
+    fn heal_iv(&self, node: &Arc<Node<B>>, dir: &B::Dir, what: String) -> Result<DirIv> {
+        let mut holds_something = false;
+        self.backing.list(dir, &mut |entry| {
+            holds_something |= entry.name != DIR_IV_NAME && !entry.name.starts_with(DIR_IV_LEFTOVER);
+        })?;
+        if holds_something {
+            let what = format!("the names in this directory are lost, the contents are not: {what}");
+            self.report(node, what.clone());
+            return Err(VaultError::Corrupt { path: node.path(), what });
+        }
+        if self.options.shared {
+            // Another mount may be about to write it.
+            return Err(VaultError::Corrupt { path: node.path(), what });
+        }
+        let iv = DirIv::generate(&*self.random);
+        if !self.options.read_only {
+            self.backing.write_small(dir, DIR_IV_NAME, iv.as_bytes(), true)?;
+            self.unsynced.add_iv(node.id);
+            let what = "an empty directory whose IV a crash had lost got a new one".into();
+            self.observer.observe(&Event::Healed { path: node.path(), what });
+        }
+        Ok(iv)
+    }
+
+    /// What `name` is called on disk in this directory.
+    pub(crate) fn stored_name(&self, node: &Node<B>, handle: &DirHandle<B>, name: &[u8]) -> Result<StoredName> {
+        let stored = self.ciphers.names.encrypt(&handle.iv, name)?;
+        if node.id == NodeId::ROOT && self.ciphers.names.classify(stored.disk(), true) == Classified::Reserved {
+            return Err(VaultError::Reserved);
+        }
+        Ok(stored)
+    }
+
+    /// Keeps others from changing names in this directory.
+    pub(crate) fn lock_names<'n>(&self, node: &'n Node<B>) -> Result<MutexGuard<'n, ()>> {
+        Ok(node.dir().ok_or(VaultError::NotADirectory)?.changing.lock())
+    }
+
+    /// Writes the `.name` file that a hashed name needs, before the object itself is made. Answers whether there was
+    /// none before. One that a crash left, perhaps torn, is taken over or replaced.
+    pub(crate) fn write_long_name(&self, node: &Node<B>, handle: &DirHandle<B>, stored: &StoredName) -> Result<bool> {
+        let Some((file, content)) = stored.name_file() else { return Ok(false) };
+        let made = match self.backing.write_small(&handle.dir, &file, content, false) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => {
+                if self.backing.read_small(&handle.dir, &file, LONG_NAME_LIMIT).as_deref() != Ok(content) {
+                    self.backing.write_small(&handle.dir, &file, content, true)?;
+                }
+                false
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        self.unsynced.add_name(node.id, file);
+        Ok(made)
+    }
+
+    /// Removes the `.name` file of a name whose object is gone. Failing that is harmless: an orphan is ignored.
+    pub(crate) fn remove_long_name(&self, handle: &DirHandle<B>, stored: &StoredName) {
+        if let Some((file, _)) = stored.name_file() {
+            let _ = self.backing.unlink(&handle.dir, &file);
+        }
+    }
+
+    /// Puts back the `.name` file of an object that is there, if a crash lost or tore it: whoever looked the object up
+    /// knows its name.
+    pub(crate) fn heal_long_name(&self, node: &Node<B>, handle: &DirHandle<B>, stored: &StoredName, name: &[u8]) {
+        let Some((file, content)) = stored.name_file() else { return };
+        if self.options.read_only
+            || self.backing.read_small(&handle.dir, &file, LONG_NAME_LIMIT).as_deref() == Ok(content)
+        {
+            return;
+        }
+        if self.backing.write_small(&handle.dir, &file, content, true).is_ok() {
+            self.unsynced.add_name(node.id, file);
+            let mut path = node.path();
+            if path.len() > 1 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            let what = "the .name file that a crash had lost was written again".into();
+            self.observer.observe(&Event::Healed { path, what });
+        }
+    }
+
+    /// Sorts what is in a directory that is to be removed: `Err(NotEmpty)` if it holds a real entry, else the leftovers
+    /// of crashes (the IV among them) that have to go first.
+    pub(crate) fn leftovers(&self, handle: &DirHandle<B>) -> Result<Vec<Vec<u8>>> {
+        let mut raw = Vec::new();
+        self.backing.list(&handle.dir, &mut |entry| raw.push(entry.name))?;
+        let names = &self.ciphers.names;
+        for name in &raw {
+            let is_leftover = match names.classify(name, false) {
+                Classified::Reserved => true,
+                Classified::LongNameFile => {
+                    let content = name.strip_suffix(b".name").unwrap_or(name);
+                    !raw.iter().any(|other| other == content)
+                }
+                _ => names.uses_dir_iv() && name.starts_with(DIR_IV_LEFTOVER),
+            };
+            if !is_leftover {
+                return Err(VaultError::NotEmpty);
+            }
+        }
+        Ok(raw)
+    }
+}

@@ -1,0 +1,224 @@
+//! The vault itself: what all operations share.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use strongroom_crypto::Random;
+use strongroom_event::{Event, Observer};
+use strongroom_format::{Ciphers, Geometry};
+
+use crate::attr::{Attr, Kind, NodeId, StatFs};
+use crate::backing::{Backing, Stat, Target};
+use crate::cache::Clock;
+use crate::error::{Result, VaultError};
+use crate::node::{Node, NodeTable, Reach};
+use crate::open_file::Space;
+use crate::real_backing::RealBacking;
+use crate::unsynced::Unsynced;
+
+/// How a vault is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct VaultOptions {
+    /// Refuses every change, and heals nothing.
+    pub read_only: bool,
+    /// Others may change the ciphertext at the same time: no descriptor, IV, size or file id is remembered.
+    pub shared: bool,
+    /// Serves extended attributes.
+    pub xattrs: bool,
+    /// Serves POSIX ACLs, which are stored as they are.
+    pub acl: bool,
+    /// How many descriptors of files to keep open; half as many directories more. 0: as the process's limit allows.
+    pub open_files: usize,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        VaultOptions { read_only: false, shared: false, xattrs: true, acl: false, open_files: 0 }
+    }
+}
+
+/// An encrypted file system. Every method may be called from many threads at once: reads of one file run beside each
+/// other, and so do writes to different files.
+pub struct Vault<B: Backing = RealBacking> {
+    pub(crate) backing: B,
+    pub(crate) ciphers: Ciphers,
+    pub(crate) geometry: Geometry,
+    pub(crate) options: VaultOptions,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) nodes: NodeTable<B>,
+    pub(crate) open_files: Clock<B>,
+    pub(crate) open_dirs: Clock<B>,
+    pub(crate) unsynced: Unsynced,
+    pub(crate) space: Space,
+    /// Written while a directory is without its IV; who finds none waits for this before he thinks it lost.
+    pub(crate) making_dirs: RwLock<()>,
+    /// What was reported last, so that a program that tries again and again does not fill the log.
+    reported: Mutex<Vec<(NodeId, String)>>,
+}
+
+const REMEMBERED_REPORTS: usize = 256;
+
+impl<B: Backing> Vault<B> {
+    /// A vault over `backing`, opened with `ciphers`.
+    pub fn new(
+        backing: B,
+        ciphers: Ciphers,
+        options: VaultOptions,
+        observer: Arc<dyn Observer>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let root = backing.root()?;
+        let stat = backing.stat(Target::Dir(&root))?;
+        let open_files = match options.open_files {
+            0 => descriptor_budget(),
+            asked => asked,
+        };
+        Ok(Vault {
+            geometry: ciphers.content.geometry(),
+            backing,
+            ciphers,
+            options,
+            random,
+            observer,
+            nodes: NodeTable::new(&stat),
+            open_files: Clock::new(open_files),
+            open_dirs: Clock::new(open_files / 2),
+            unsynced: Unsynced::default(),
+            space: Space::default(),
+            making_dirs: RwLock::new(()),
+            reported: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Whether every change is refused.
+    pub fn is_read_only(&self) -> bool {
+        self.options.read_only
+    }
+
+    /// Finds an entry of a directory, and counts one lookup of it.
+    pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Attr> {
+        let parent = self.node(parent)?;
+        let handle = self.dir_handle(&parent)?;
+        let stored = match self.stored_name(&parent, &handle, name) {
+            Err(VaultError::NameTooLong) => return Err(VaultError::NameTooLong),
+            other => other?,
+        };
+        let target = Target::Entry(&handle.dir, stored.disk());
+        let stat = self.backing.stat(target)?;
+        if stored.name_file().is_some() && self.nodes.get(self.nodes.id_of(stat.dev, stat.ino)).is_none() {
+            self.heal_long_name(&parent, &handle, &stored, name);
+        }
+        let node = self.nodes.intern(&stat, &parent, name);
+        Ok(self.to_attr(&node, &stat, target))
+    }
+
+    /// Takes back `lookups` counted lookups.
+    pub fn forget(&self, node: NodeId, lookups: u64) {
+        self.nodes.forget(node, lookups);
+    }
+
+    /// Attributes for a listing; like [`Vault::lookup`] of the entry.
+    pub fn entry_attr(&self, dir: NodeId, entry: &crate::attr::DirEntry) -> Result<Attr> {
+        self.lookup(dir, &entry.name)
+    }
+
+    /// The plaintext path of a node in use, for messages.
+    pub fn path_of(&self, node: NodeId) -> Option<Vec<u8>> {
+        self.nodes.get(node).map(|node| node.path())
+    }
+
+    /// statfs(2).
+    pub fn stat_fs(&self) -> Result<StatFs> {
+        let mut stat = self.backing.stat_fs()?;
+        if !self.ciphers.names.is_plaintext() {
+            stat.name_max = 255;
+        }
+        Ok(stat)
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> Result<Arc<Node<B>>> {
+        self.nodes.get(id).ok_or(VaultError::NotFound)
+    }
+
+    pub(crate) fn writable(&self) -> Result<()> {
+        if self.options.read_only { Err(VaultError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// Calls `act` with the handiest way to reach the node's attributes.
+    pub(crate) fn with_target<T>(
+        &self,
+        node: &Arc<Node<B>>,
+        act: impl FnOnce(Target<'_, B>) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(file) = node.file().and_then(|file| file.descriptor()) {
+            return act(Target::File(&file));
+        }
+        match node.reach() {
+            Reach::Root => act(Target::Dir(&self.backing.root()?)),
+            Reach::Held(held) => act(Target::Held(&held)),
+            Reach::Nowhere => Err(VaultError::NotFound),
+            Reach::Link(link) => {
+                let parent = self.dir_handle(&link.parent)?;
+                let stored = self.stored_name(&link.parent, &parent, &link.name)?;
+                act(Target::Entry(&parent.dir, stored.disk()))
+            }
+        }
+    }
+
+    pub(crate) fn to_attr(&self, node: &Node<B>, stat: &Stat, target: Target<'_, B>) -> Attr {
+        let size = match node.kind {
+            Kind::File => self.geometry.plain_size(stat.size),
+            Kind::Symlink => self.link_len(stat, target),
+            _ => stat.size,
+        };
+        Attr {
+            node: node.id,
+            size,
+            blocks: stat.blocks,
+            atime: stat.atime,
+            mtime: stat.mtime,
+            ctime: stat.ctime,
+            kind: node.kind,
+            permissions: stat.mode & 0o7777,
+            links: stat.links,
+            uid: stat.uid,
+            gid: stat.gid,
+            rdev: stat.rdev,
+            block_size: 4096,
+        }
+    }
+
+    fn link_len(&self, stat: &Stat, target: Target<'_, B>) -> u64 {
+        if self.ciphers.names.is_plaintext() {
+            return stat.size;
+        }
+        let stored = self.backing.read_link(target).unwrap_or_default();
+        self.ciphers.content.open_symlink(&stored).map_or(0, |link| link.len() as u64)
+    }
+
+    /// Tells the observer of damage, once.
+    pub(crate) fn report(&self, node: &Node<B>, what: String) {
+        let mut reported = self.reported.lock();
+        if reported.iter().any(|(id, said)| *id == node.id && *said == what) {
+            return;
+        }
+        if reported.len() == REMEMBERED_REPORTS {
+            reported.remove(0);
+        }
+        reported.push((node.id, what.clone()));
+        drop(reported);
+        self.observer.observe(&Event::Damaged { path: node.path(), what });
+    }
+
+    pub(crate) fn corrupt(&self, node: &Node<B>, what: String) -> VaultError {
+        self.report(node, what.clone());
+        VaultError::Corrupt { path: node.path(), what }
+    }
+}
+
+/// Half of the descriptors that this process may open.
+fn descriptor_budget() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 16);
+    (limit / 2).clamp(32, 1 << 15) as usize
+}
