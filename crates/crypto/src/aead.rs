@@ -161,6 +161,11 @@ impl Aead {
         self.algorithm.nonce_len()
     }
 
+    /// Whether batches are faster than their messages one by one.
+    pub fn interleaves(&self) -> bool {
+        matches!(self.sealer, Sealer::Siv(_))
+    }
+
     /// Seals one message.
     ///
     /// # Panics

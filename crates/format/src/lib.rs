@@ -1,1 +1,48 @@
-//! The on-disk format of gocryptfs, bytes to bytes
+//! The on-disk format of gocryptfs (version 2, forward mode), bytes to bytes. No I/O, no clock, no randomness but what
+//! is handed in. `docs/FORMAT.md` describes the bytes themselves.
+//!
+//! * [`Superblock`]: `gocryptfs.conf`; made, read, unlocked, re-wrapped, and turned into [`Ciphers`].
+//!   [`Feature`] and [`Features`] are its flags, [`MasterKey`] what it protects.
+//! * [`ContentCipher`]: blocks of files, symlink targets, values of extended attributes. [`Geometry`] is the arithmetic
+//!   of sizes and offsets, [`FileHeader`] and [`FileId`] what a file begins with.
+//! * [`NameCipher`]: names of entries, with the [`DirIv`] of their directory; [`StoredName`] is what stands on disk.
+//!   [`XattrCipher`]: names of extended attributes.
+//! * `derive.rs`: every key derivation, in one short file. `base64.rs`: the three alphabets.
+//! * [`fuzz`]: the bodies of the fuzz targets.
+
+mod base64;
+mod content;
+mod derive;
+mod dir_iv;
+mod eme_name;
+mod error;
+mod feature;
+#[doc(hidden)]
+pub mod fuzz;
+mod geometry;
+mod header;
+mod json;
+mod long_name;
+mod master_key;
+mod name;
+mod superblock;
+mod symlink;
+mod xattr;
+
+pub use content::ContentCipher;
+pub use dir_iv::DirIv;
+pub use error::{Corrupt, CorruptBlock, NameError, SuperblockError};
+pub use feature::{Feature, Features};
+pub use geometry::Geometry;
+pub use header::{FileHeader, FileId};
+pub use master_key::MasterKey;
+pub use name::{Classified, NameCipher, StoredName};
+pub use superblock::{Ciphers, NameMode, Settings, Superblock};
+pub use xattr::XattrCipher;
+
+pub use strongroom_crypto::Algorithm;
+
+/// The name of the superblock in the root of a volume.
+pub const CONF_NAME: &str = "gocryptfs.conf";
+/// The name of the file that holds a directory's IV.
+pub const DIR_IV_NAME: &str = "gocryptfs.diriv";
