@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use crate::attr::{Kind, Owner, SetTime, StatFs, Timestamp};
 
 /// What the backing operations give: the errno, kept as it came.
-pub type Sys<T> = std::result::Result<T, Errno>;
+pub type Sys<T> = Result<T, Errno>;
 
 /// stat(2) of a ciphertext object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,7 +32,6 @@ pub(crate) const HEADER: usize = 18;
 pub(crate) struct Scratch {
     pub cipher: Vec<u8>,
     pub plain: Vec<u8>,
-    pub before: Vec<u8>,
 }
 
 /// More than this is given back after use.
@@ -132,10 +131,10 @@ impl<B: Backing> Vault<B> {
         out: &mut [u8],
     ) -> Result<Loaded> {
         let start = self.geometry.block_offset(block);
-        raw.resize(self.geometry.cipher_block(), 0);
+        raw.resize(self.cipher_block(), 0);
         let stored = self.backing.read_at(file, start, raw)?;
         raw.truncate(stored);
-        let overhead = self.geometry.overhead();
+        let overhead = self.overhead();
         let whole = |len| Ok(Loaded { len, cut_at: None });
         let error = match self.ciphers.content.open_blocks(id, block, raw, out) {
             Ok(len) => return whole(len),
@@ -152,7 +151,10 @@ impl<B: Backing> Vault<B> {
                 whole(stored - overhead)
             }
             Some(len) => Ok(Loaded { len, cut_at: Some(start + (len + overhead) as u64) }),
-            None => Err(self.corrupt(node, format!("block {block} (bytes {} on) does not authenticate: {error}", block * BLOCK as u64))),
+            None => Err(self.corrupt(
+                node,
+                format!("block {block} (bytes {} on) does not authenticate: {error}", block * BLOCK as u64),
+            )),
         }
     }
 
@@ -226,6 +228,16 @@ impl<B: Backing> Vault<B> {
     pub(crate) fn forget_content(&self, state: &FileState<B>, content: &mut Content) {
         content.extent = None;
         *state.id.lock() = KnownId::Unread;
+    }
+
+    /// Bytes of a full block of ciphertext.
+    pub(crate) fn cipher_block(&self) -> usize {
+        self.geometry.cipher_block() as usize
+    }
+
+    /// Bytes that sealing adds to a block.
+    pub(crate) fn overhead(&self) -> usize {
+        self.geometry.overhead() as usize
     }
 
     pub(crate) fn plain_size(&self, extent: Extent) -> u64 {

@@ -80,5 +80,14 @@ impl From<rustix::io::Errno> for VaultError {
     }
 }
 
+impl From<strongroom_format::NameError> for VaultError {
+    fn from(error: strongroom_format::NameError) -> Self {
+        match error {
+            strongroom_format::NameError::TooLong => VaultError::NameTooLong,
+            _ => VaultError::InvalidName,
+        }
+    }
+}
+
 /// What vault operations give.
 pub type Result<T> = std::result::Result<T, VaultError>;

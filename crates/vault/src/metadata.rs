@@ -81,9 +81,6 @@ impl<B: Backing> Vault<B> {
             return Err(VaultError::InvalidArgument);
         }
         let stored = self.with_target(&node, |target| Ok(self.backing.read_link(target)?))?;
-        if self.ciphers.names.is_plaintext() {
-            return Ok(stored);
-        }
         let opened = self.ciphers.content.open_symlink(&stored);
         opened.map_err(|error| self.corrupt(&node, format!("the link's target does not authenticate: {error}")))
     }
@@ -99,7 +96,7 @@ impl<B: Backing> Vault<B> {
         if is_acl(name) {
             return Ok(stored);
         }
-        self.ciphers.open_xattr_value(&stored).map_err(|error| {
+        self.ciphers.content.open_xattr_value(&stored).map_err(|error| {
             let name = strongroom_event::PathText(name);
             self.corrupt(&node, format!("the extended attribute {name} does not authenticate: {error}"))
         })
@@ -115,7 +112,7 @@ impl<B: Backing> Vault<B> {
         let stored_name = self.xattr_name(name)?;
         let stored = match is_acl(name) {
             true => value.to_vec(),
-            false => self.ciphers.seal_xattr_value(value, &*self.random),
+            false => self.ciphers.content.seal_value(value, &*self.random),
         };
         self.with_target(&node, |target| to_xattr(self.backing.set_xattr(target, &stored_name, &stored, mode)))
     }
@@ -161,7 +158,7 @@ impl<B: Backing> Vault<B> {
         if name.is_empty() || name.contains(&0) {
             return Err(VaultError::InvalidArgument);
         }
-        if is_acl(name) { Ok(name.to_vec()) } else { Ok(self.ciphers.xattrs.encrypt_name(name)) }
+        if is_acl(name) { Ok(name.to_vec()) } else { Ok(self.ciphers.xattrs.encrypt_name(name)?) }
     }
 }
 

@@ -86,14 +86,7 @@ impl<B: Backing> Vault<B> {
     }
 
     /// Makes a fifo, a socket, a device node or an empty regular file, and counts one lookup of it.
-    pub fn make_node(
-        &self,
-        parent: NodeId,
-        name: &[u8],
-        kind: Kind,
-        device: u64,
-        creation: &Creation,
-    ) -> Result<Attr> {
+    pub fn make_node(&self, parent: NodeId, name: &[u8], kind: Kind, device: u64, creation: &Creation) -> Result<Attr> {
         self.make(parent, name, |slot| {
             let mode = kind.mode_bits() | self.permissions(slot, creation);
             self.backing.make_node(&slot.handle.dir, slot.stored.disk(), mode, device, creation.owner)?;
@@ -104,10 +97,7 @@ impl<B: Backing> Vault<B> {
     /// Makes a symbolic link, and counts one lookup of it.
     pub fn make_symlink(&self, parent: NodeId, name: &[u8], target: &[u8], creation: &Creation) -> Result<Attr> {
         self.make(parent, name, |slot| {
-            let stored = match self.ciphers.names.is_plaintext() {
-                true => target.to_vec(),
-                false => self.ciphers.content.seal_symlink(target, &*self.random),
-            };
+            let stored = self.ciphers.content.seal_symlink(target, &*self.random);
             self.backing.make_symlink(&slot.handle.dir, slot.stored.disk(), &stored, creation.owner)?;
             self.interned(slot)
         })
@@ -121,7 +111,7 @@ impl<B: Backing> Vault<B> {
             match node.reach() {
                 Reach::Root => return Err(VaultError::IsADirectory),
                 Reach::Nowhere => return Err(VaultError::NotFound),
-                Reach::Held(held) => self.backing.link(Target::Held(&held), dir, name)?,
+                Reach::Held(held) => self.backing.link(Target::Held(&*held), dir, name)?,
                 Reach::Link(link) => {
                     let parent = self.dir_handle(&link.parent)?;
                     let stored = self.stored_name(&link.parent, &parent, &link.name)?;
@@ -339,7 +329,8 @@ impl<B: Backing> Vault<B> {
         if mode != RenameMode::Exchange {
             self.hold_slot(to, replaced);
         }
-        let rename = || self.backing.rename(&from.handle.dir, from.stored.disk(), &to.handle.dir, to.stored.disk(), mode);
+        let rename =
+            || self.backing.rename(&from.handle.dir, from.stored.disk(), &to.handle.dir, to.stored.disk(), mode);
         let renamed = match (rename(), replaced) {
             (Err(Errno::NOTEMPTY | Errno::EXIST), Some(victim))
                 if matches!(mode, RenameMode::Replace | RenameMode::Whiteout)

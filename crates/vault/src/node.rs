@@ -250,10 +250,8 @@ impl<B: Backing> NodeTable<B> {
             return self.root.clone();
         }
         let mut shard = self.shard(id).lock();
-        let counted = shard
-            .nodes
-            .entry(id.0)
-            .or_insert_with(|| Counted { node: Arc::new(Node::new(id, stat)), lookups: 0 });
+        let counted =
+            shard.nodes.entry(id.0).or_insert_with(|| Counted { node: Arc::new(Node::new(id, stat)), lookups: 0 });
         if counted.node.kind != Kind::of_mode(stat.mode) {
             // The number came back as another file behind our back.
             counted.node = Arc::new(Node::new(id, stat));

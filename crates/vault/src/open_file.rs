@@ -202,7 +202,14 @@ impl<B: Backing> Vault<B> {
 
     /// Takes a name's last descriptor-less file by the hand before the name goes: programs may have it open, and with
     /// zero-message opens nobody told us.
-    pub(crate) fn hold_if_last(&self, node: &Arc<Node<B>>, parent: &Arc<Node<B>>, name: &[u8], dir: &B::Dir, disk: &[u8]) {
+    pub(crate) fn hold_if_last(
+        &self,
+        node: &Arc<Node<B>>,
+        parent: &Arc<Node<B>>,
+        name: &[u8],
+        dir: &B::Dir,
+        disk: &[u8],
+    ) {
         if node.depends_on(parent, name)
             && let Ok(held) = self.backing.hold(dir, disk)
         {

@@ -56,7 +56,7 @@ impl<B: Backing> Vault<B> {
     ) -> std::result::Result<usize, Failure> {
         let (first, skip) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
         let count = (skip + out.len()).div_ceil(BLOCK);
-        let span = count * self.geometry.cipher_block();
+        let span = count * self.cipher_block();
         let known = if self.options.shared { KnownId::Unread } else { *state.id.lock() };
         // The header stands just before block 0, so one read fetches both.
         let (known, cipher) = if known == KnownId::Unread && first == 0 {
@@ -101,13 +101,7 @@ impl<B: Backing> Vault<B> {
     }
 
     /// The careful way, for a range in which a block does not authenticate: perhaps a crash interrupted a change of size.
-    fn read_by_block(
-        &self,
-        node: &Arc<Node<B>>,
-        state: &FileState<B>,
-        offset: u64,
-        out: &mut [u8],
-    ) -> Result<usize> {
+    fn read_by_block(&self, node: &Arc<Node<B>>, state: &FileState<B>, offset: u64, out: &mut [u8]) -> Result<usize> {
         let writable = if self.options.read_only { None } else { self.open_file(node, true).ok() };
         let file = match &writable {
             Some(file) => file.clone(),

@@ -57,7 +57,7 @@ impl<B: Backing> Vault<B> {
             let mut plain = [0; BLOCK];
             let held = self.load_for_change(change, block, &mut plain)?;
             plain[held..].fill(0);
-            let mut sealed = vec![0; self.geometry.cipher_block()];
+            let mut sealed = vec![0; self.cipher_block()];
             let sealed_len =
                 self.ciphers.content.seal_blocks(&change.id, block, &plain[..keep], &*self.random, &mut sealed);
             self.store(change, start, &sealed[..sealed_len])?;
@@ -102,7 +102,7 @@ impl<B: Backing> Vault<B> {
     }
 
     fn store_block(&self, change: &mut Change<'_, B>, block: u64, plain: &[u8]) -> Result<()> {
-        let mut sealed = vec![0; HEADER + self.geometry.cipher_block()];
+        let mut sealed = vec![0; HEADER + self.cipher_block()];
         let with_header = change.lacks_header && block == 0;
         let mut len = 0;
         if with_header {
@@ -142,7 +142,7 @@ impl<B: Backing> Vault<B> {
         self.seek(node, offset, |file, start| match self.backing.seek_data(file, start) {
             Err(Errno::NXIO) => Err(VaultError::NoMoreData),
             Err(errno) => Err(errno.into()),
-            Ok(data) => Ok((data.saturating_sub(HEADER as u64) / self.cipher_block()) * BLOCK as u64),
+            Ok(data) => Ok((data.saturating_sub(HEADER as u64) / self.geometry.cipher_block()) * BLOCK as u64),
         })
     }
 
@@ -159,17 +159,13 @@ impl<B: Backing> Vault<B> {
                     result => result?,
                 };
                 // The first block that lies in the hole altogether.
-                let block = hole.saturating_sub(HEADER as u64).div_ceil(self.cipher_block());
+                let block = hole.saturating_sub(HEADER as u64).div_ceil(self.geometry.cipher_block());
                 if data == u64::MAX || self.geometry.block_offset(block + 1) <= data {
                     return Ok(block * BLOCK as u64);
                 }
                 start = data;
             }
         })
-    }
-
-    fn cipher_block(&self) -> u64 {
-        self.geometry.cipher_block() as u64
     }
 
     fn seek(&self, node: NodeId, offset: u64, find: impl FnOnce(&B::File, u64) -> Result<u64>) -> Result<u64> {

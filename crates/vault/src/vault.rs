@@ -152,11 +152,11 @@ impl<B: Backing> Vault<B> {
         act: impl FnOnce(Target<'_, B>) -> Result<T>,
     ) -> Result<T> {
         if let Some(file) = node.file().and_then(|file| file.descriptor()) {
-            return act(Target::File(&file));
+            return act(Target::File(&*file));
         }
         match node.reach() {
             Reach::Root => act(Target::Dir(&self.backing.root()?)),
-            Reach::Held(held) => act(Target::Held(&held)),
+            Reach::Held(held) => act(Target::Held(&*held)),
             Reach::Nowhere => Err(VaultError::NotFound),
             Reach::Link(link) => {
                 let parent = self.dir_handle(&link.parent)?;

@@ -61,7 +61,7 @@ impl<B: Backing> Vault<B> {
             return None;
         }
         let KnownId::Known(id) = *state.id.lock() else { return None };
-        let out = at_least(&mut scratch.cipher, data.len() / BLOCK * self.geometry.cipher_block());
+        let out = at_least(&mut scratch.cipher, data.len() / BLOCK * self.cipher_block());
         let len = self.ciphers.content.seal_blocks(&id, offset / BLOCK as u64, data, &*self.random, out);
         Some((id, len))
     }
@@ -94,7 +94,7 @@ impl<B: Backing> Vault<B> {
         let len = match sealed {
             Some(len) => len,
             None => {
-                let room = HEADER + (data.len() / BLOCK + 2) * self.geometry.cipher_block();
+                let room = HEADER + (data.len() / BLOCK + 2) * self.cipher_block();
                 let mut out = std::mem::take(&mut scratch.cipher);
                 at_least(&mut out, room);
                 let mut len = 0;
@@ -194,7 +194,7 @@ impl<B: Backing> Vault<B> {
 
     /// Seals a whole block and stores it.
     pub(crate) fn store_full(&self, change: &mut Change<'_, B>, block: u64, plain: &[u8; BLOCK]) -> Result<()> {
-        let mut sealed = vec![0; self.geometry.cipher_block()];
+        let mut sealed = vec![0; self.cipher_block()];
         let len = self.ciphers.content.seal_blocks(&change.id, block, plain, &*self.random, &mut sealed);
         self.store(change, self.geometry.block_offset(block), &sealed[..len])
     }
@@ -240,7 +240,7 @@ impl<B: Backing> Vault<B> {
         let is_known = |range: &std::ops::Range<u64>| {
             change.before.iter().any(|(at, raw)| *at <= range.start && *at + raw.len() as u64 >= range.end)
         };
-        let overwrites_holes = !overlap.is_empty() && !self.is_dense(change)? && !is_known(&overlap);
+        let overwrites_holes = !overlap.is_empty() && !is_known(&overlap) && !self.is_dense(change)?;
         let extends = end > old.len && !self.has_room(end - old.len.max(start));
         if !overwrites_holes && !extends {
             return Ok(());
