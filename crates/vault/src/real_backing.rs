@@ -108,21 +108,21 @@ fn proc_entry_path(at: &RealDir, name: &[u8]) -> Vec<u8> {
 }
 
 fn to_stat(s: fs::Stat) -> Stat {
-    let time = |seconds, nanoseconds| Timestamp { seconds: seconds as i64, nanoseconds: nanoseconds as u32 };
+    let time = |seconds, nanoseconds| Timestamp { seconds, nanoseconds: nanoseconds as u32 };
     Stat {
-        dev: s.st_dev as u64,
-        ino: s.st_ino as u64,
+        dev: s.st_dev,
+        ino: s.st_ino,
         mode: s.st_mode,
         links: s.st_nlink as u32,
         uid: s.st_uid,
         gid: s.st_gid,
-        rdev: s.st_rdev as u64,
+        rdev: s.st_rdev,
         size: s.st_size as u64,
         blocks: s.st_blocks as u64,
         block_size: s.st_blksize as u32,
-        atime: time(s.st_atime as i64, s.st_atime_nsec as i64),
-        mtime: time(s.st_mtime as i64, s.st_mtime_nsec as i64),
-        ctime: time(s.st_ctime as i64, s.st_ctime_nsec as i64),
+        atime: time(s.st_atime, s.st_atime_nsec),
+        mtime: time(s.st_mtime, s.st_mtime_nsec),
+        ctime: time(s.st_ctime, s.st_ctime_nsec),
     }
 }
 
