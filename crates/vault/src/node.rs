@@ -327,7 +327,6 @@ impl<B: Backing> NodeTable<B> {
         }
     }
 
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().nodes.len()).sum()
     }

@@ -128,6 +128,11 @@ impl<B: Backing> Vault<B> {
         self.nodes.get(node).map(|node| node.path())
     }
 
+    /// How many nodes are in use besides the root.
+    pub fn nodes_in_use(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// statfs(2).
     pub fn stat_fs(&self) -> Result<StatFs> {
         let mut stat = self.backing.stat_fs()?;

@@ -230,3 +230,22 @@ fn holes_are_where_no_data_are() {
     assert_eq!(vault.seek_hole(file, 3 << 20).unwrap(), 3 << 20);
     assert!(vault.attr(file).unwrap().blocks < 64);
 }
+
+#[test]
+fn forgotten_nodes_are_dropped_with_their_parents() {
+    let fixture = Fixture::new(Algorithm::Aes256Gcm, NameMode::Encrypted);
+    let vault = fixture.vault();
+    let mut nodes = vec![NodeId::ROOT];
+    for _ in 0..5 {
+        let dir = vault.make_dir(*nodes.last().unwrap(), b"d", &NEW).unwrap().node;
+        nodes.push(dir);
+    }
+    assert_eq!(vault.nodes_in_use(), 5);
+    let deepest = nodes.pop().unwrap();
+    for node in nodes {
+        vault.forget(node, 1);
+    }
+    assert_eq!(vault.path_of(deepest).unwrap(), b"/d/d/d/d/d", "a child keeps its parents");
+    vault.forget(deepest, 1);
+    assert_eq!(vault.nodes_in_use(), 0);
+}
