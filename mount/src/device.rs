@@ -1,0 +1,220 @@
+//! Mounting: a descriptor of /dev/fuse that the kernel sends the mount's requests to. By mount(2) where that is allowed,
+//! else by the setuid helper fusermount3.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, FdFlags};
+use rustix::mount::MountFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use crate::error::MountError;
+use crate::mountpoint::Mountpoint;
+use crate::options::{MountOptions, escape};
+
+/// The file system type that mount(8) and /proc/self/mountinfo show.
+pub(crate) const FS_TYPE: &str = "fuse.strongroom";
+const SUBTYPE: &str = "strongroom";
+const FUSERMOUNT: &str = "fusermount3";
+
+/// Mounts, and gives the kernel's end of the conversation.
+pub(crate) fn mount(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
+    match mount_directly(at, source, options) {
+        Err(MountError::Refused { source: error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => {
+            mount_by_helper(at, source, options)
+        }
+        Err(MountError::NoDevice(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            mount_by_helper(at, source, options)
+        }
+        done => done,
+    }
+}
+
+fn mount_directly(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
+    let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| MountError::NoDevice(errno.into()))?;
+    let mut data = format!(
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
+        device.as_raw_fd(),
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    if options.allow_other {
+        data.push_str(",allow_other");
+    }
+    let data = CString::new(data).expect("made of numbers and words");
+    rustix::mount::mount(source, at.path(), FS_TYPE, flags(options), data.as_c_str())
+        .map_err(|errno| MountError::Refused { path: at.path().to_owned(), source: errno.into() })?;
+    Ok(device)
+}
+
+fn flags(options: &MountOptions) -> MountFlags {
+    let mut flags = MountFlags::empty();
+    flags.set(MountFlags::RDONLY, options.read_only);
+    flags.set(MountFlags::NODEV, !options.dev);
+    flags.set(MountFlags::NOSUID, !options.suid);
+    flags.set(MountFlags::NOEXEC, !options.exec);
+    flags
+}
+
+fn mount_by_helper(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
+    let (ours, theirs) = UnixStream::pair().map_err(MountError::NoFusermount)?;
+    rustix::io::fcntl_setfd(&theirs, FdFlags::empty()).map_err(|errno| MountError::NoFusermount(errno.into()))?;
+    let mut child = Command::new(FUSERMOUNT)
+        .arg("-o")
+        .arg(helper_options(source, options))
+        .arg("--")
+        .arg(at.path())
+        .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(MountError::NoFusermount)?;
+    drop(theirs);
+    let device = receive_descriptor(ours.as_fd());
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        let _ = stderr.read_to_string(&mut said);
+    }
+    let status = child.wait().map_err(MountError::NoFusermount)?;
+    match device {
+        Ok(Some(device)) if status.success() => Ok(device),
+        Err(errno) if status.success() => Err(MountError::NoFusermount(errno.into())),
+        _ => Err(refused(at.path(), said.trim())),
+    }
+}
+
+fn refused(path: &Path, said: &str) -> MountError {
+    if said.contains("user_allow_other") {
+        return MountError::AllowOtherForbidden;
+    }
+    let message = said.strip_prefix("fusermount3: ").unwrap_or(said);
+    let message = if message.is_empty() { "it gave no reason" } else { message };
+    MountError::FusermountRefused { path: path.to_owned(), message: message.to_owned() }
+}
+
+fn helper_options(source: &OsStr, options: &MountOptions) -> OsString {
+    let mut list = OsString::from("default_permissions,subtype=");
+    list.push(SUBTYPE);
+    list.push(",fsname=");
+    list.push(escape(source));
+    let words = [
+        (options.allow_other, "allow_other", ""),
+        (options.read_only, "ro", "rw"),
+        (options.dev, "dev", "nodev"),
+        (options.suid, "suid", "nosuid"),
+        (options.exec, "exec", "noexec"),
+    ];
+    for word in words.map(|(set, yes, no)| if set { yes } else { no }) {
+        if !word.is_empty() {
+            list.push(",");
+            list.push(word);
+        }
+    }
+    list
+}
+
+/// The descriptor that fusermount3 sends, or none if it closed the socket without.
+fn receive_descriptor(socket: impl AsFd) -> Result<Option<OwnedFd>, Errno> {
+    let mut byte = [0u8; 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    loop {
+        match recvmsg(&socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => break,
+        }
+    }
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    Ok(descriptor)
+}
+
+/// How to unmount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Only if nobody uses it.
+    IfUnused,
+    /// Takes it out of sight; it ends with its last user.
+    Lazily,
+}
+
+/// Why an unmount did not happen.
+#[derive(Debug)]
+pub(crate) enum Unmounting {
+    Busy,
+    NotMounted,
+    Refused(String),
+}
+
+/// Unmounts what is mounted topmost at `path`: by umount2(2), else by fusermount3.
+pub(crate) fn unmount(path: &Path, how: How) -> Result<(), Unmounting> {
+    use rustix::mount::UnmountFlags;
+    let flags = match how {
+        How::IfUnused => UnmountFlags::NOFOLLOW,
+        How::Lazily => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
+    };
+    match rustix::mount::unmount(path, flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::BUSY) => Err(Unmounting::Busy),
+        Err(Errno::INVAL | Errno::NOENT) => Err(Unmounting::NotMounted),
+        Err(Errno::PERM) => unmount_by_helper(path, how),
+        Err(errno) => Err(Unmounting::Refused(io::Error::from(errno).to_string())),
+    }
+}
+
+fn unmount_by_helper(path: &Path, how: How) -> Result<(), Unmounting> {
+    let mut command = Command::new(FUSERMOUNT);
+    command.arg("-u");
+    if how == How::Lazily {
+        command.arg("-z");
+    }
+    let output = command
+        .arg("--")
+        .arg(path)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Unmounting::Refused(format!("{FUSERMOUNT} cannot be run: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim();
+    if said.contains("busy") {
+        Err(Unmounting::Busy)
+    } else if said.contains("not found in") || said.contains("not mounted") {
+        Err(Unmounting::NotMounted)
+    } else {
+        Err(Unmounting::Refused(said.strip_prefix("fusermount3: ").unwrap_or(said).to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_helper_is_told_what_the_kernel_would_be() {
+        let options = MountOptions { read_only: true, exec: false, ..MountOptions::default() };
+        let list = helper_options(OsStr::new("/a,b"), &options);
+        assert_eq!(list, r"default_permissions,subtype=strongroom,fsname=/a\,b,ro,nodev,nosuid,noexec");
+    }
+
+    #[test]
+    fn the_helpers_refusal_of_allow_other_is_understood() {
+        let said = "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf";
+        assert!(matches!(refused(Path::new("/m"), said), MountError::AllowOtherForbidden));
+    }
+}

@@ -1,0 +1,265 @@
+//! A mount from its beginning to its end.
+//!
+//! How it ends: by umount(8) or fusermount3; by `--idle`; or by SIGTERM, SIGINT or SIGHUP. On a signal what programs wrote
+//! is flushed and the mount taken down; if it is in use it is taken out of sight, and ends with its last user. A second
+//! signal does not wait for them: the connection is cut, and they get errors.
+
+use std::any::Any;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+use strongroom_event::{Event, Observer};
+
+use crate::device::{self, How, Unmounting};
+use crate::error::{MountError, UmountError};
+use crate::guarded::{Activity, Guarded};
+use crate::idle::IdleClock;
+use crate::mountpoint::Mountpoint;
+use crate::mounts;
+use crate::operations::Operations;
+use crate::options::MountOptions;
+use crate::transport;
+
+/// A mounted file system that this process serves. Unmounts when dropped.
+pub struct Session {
+    unmounter: Unmounter,
+    server: Option<JoinHandle<io::Result<()>>>,
+    activity: Activity,
+    observer: Arc<dyn Observer>,
+    signals: Option<Handle>,
+    /// Told when the mount has ended, by being dropped.
+    idle_watch: Option<Sender<()>>,
+    /// Kept until the end, such as the lock on the cipher directory.
+    held: Vec<Box<dyn Any + Send>>,
+}
+
+/// How a mount ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was unmounted from outside.
+    Unmounted,
+    /// It was idle for as long as allowed.
+    Idle,
+    /// A signal asked for it.
+    Signal(i32),
+}
+
+impl Session {
+    /// Mounts, and returns when the mount answers. `source` is what mount(8) lists unless the options name it, which is
+    /// to be the absolute path of the cipher directory.
+    pub fn mount<O: Operations>(
+        operations: Arc<O>,
+        mountpoint: &Mountpoint,
+        source: &Path,
+        options: &MountOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Session, MountError> {
+        let source = options.fsname.as_deref().unwrap_or(source.as_os_str());
+        let device = device::mount(mountpoint, source, options)?;
+        let activity = Activity::default();
+        let settings = operations.settings();
+        let guarded = Guarded::new(operations, activity.clone(), observer.clone());
+        let server = transport::fuser::serve(device, guarded, settings, options.thread_count()).map_err(|error| {
+            // The mount that the handshake failed on is of no use to anybody.
+            let _ = device::unmount(mountpoint.path(), How::Lazily);
+            MountError::Handshake(error)
+        })?;
+        let mut session = Session {
+            unmounter: Unmounter::new(mountpoint.path()),
+            server: Some(server),
+            activity,
+            observer,
+            signals: None,
+            idle_watch: None,
+            held: Vec::new(),
+        };
+        session.answers()?;
+        if let Some(limit) = options.idle {
+            session.watch_idleness(limit)?;
+        }
+        Ok(session)
+    }
+
+    /// Keeps something until the mount has ended, such as the lock on the cipher directory.
+    pub fn hold(&mut self, guard: impl Any + Send) {
+        self.held.push(Box::new(guard));
+    }
+
+    /// What takes the mount down, from any thread.
+    pub fn unmounter(&self) -> Unmounter {
+        self.unmounter.clone()
+    }
+
+    /// Takes the mount down when SIGTERM, SIGINT or SIGHUP arrives, as this file's beginning says.
+    pub fn unmount_on_signals(&mut self) -> Result<(), MountError> {
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(MountError::Serving)?;
+        self.signals = Some(signals.handle());
+        let (unmounter, observer) = (self.unmounter(), self.observer.clone());
+        let obey = move || {
+            for (count, signal) in signals.forever().enumerate() {
+                match count {
+                    0 => unmounter.end_by_signal(signal, &*observer),
+                    _ => unmounter.cut(&*observer),
+                }
+            }
+        };
+        thread::Builder::new().name("signals".into()).spawn(obey).map(drop).map_err(MountError::Serving)
+    }
+
+    /// Waits until the mount has ended: unmounted, and its last user gone.
+    pub fn wait(mut self) -> Result<End, MountError> {
+        let server = self.server.take().expect("taken only here and on drop");
+        let served = server.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+        self.stop_watching();
+        // The mount is gone already, unless reading from the kernel failed.
+        let _ = self.unmounter.unmount_lazily();
+        served.map_err(MountError::Serving)?;
+        Ok(self.unmounter.end())
+    }
+
+    /// Looks at the mount's root through the kernel.
+    fn answers(&self) -> Result<(), MountError> {
+        let path = &self.unmounter.mountpoint;
+        rustix::fs::stat(&**path)
+            .map(drop)
+            .map_err(|errno| MountError::DoesNotAnswer { path: path.to_path_buf(), source: errno.into() })
+    }
+
+    fn watch_idleness(&mut self, limit: Duration) -> Result<(), MountError> {
+        let (stop, stopped) = channel();
+        let (unmounter, activity) = (self.unmounter(), self.activity.clone());
+        let watch = move || unmount_when_idle(limit, &unmounter, &activity, &stopped);
+        thread::Builder::new().name("idle".into()).spawn(watch).map_err(MountError::Serving)?;
+        self.idle_watch = Some(stop);
+        Ok(())
+    }
+
+    fn stop_watching(&mut self) {
+        self.idle_watch = None;
+        if let Some(signals) = self.signals.take() {
+            signals.close();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stop_watching();
+        let Some(server) = self.server.take() else { return };
+        if self.unmounter.unmount().is_err() {
+            let _ = self.unmounter.unmount_lazily();
+        }
+        let _ = server.join();
+    }
+}
+
+fn unmount_when_idle(limit: Duration, unmounter: &Unmounter, activity: &Activity, stopped: &Receiver<()>) {
+    let mut clock = IdleClock::new(limit, activity.count(), Instant::now());
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(clock.step()) {
+        if !clock.is_due(activity.count(), Instant::now()) {
+            continue;
+        }
+        match unmounter.end_when_idle() {
+            Ok(()) => return,
+            // In use, by something open if not by requests. The attempt itself made requests, which are not use.
+            Err(_) => clock.restart(activity.count(), Instant::now()),
+        }
+    }
+}
+
+/// Takes a mount down, from any thread. Cloning it gives another handle on the same mount.
+#[derive(Clone)]
+pub struct Unmounter {
+    mountpoint: Arc<Path>,
+    device: Option<(u32, u32)>,
+    end: Arc<Mutex<End>>,
+}
+
+impl Unmounter {
+    fn new(mountpoint: &Path) -> Unmounter {
+        Unmounter {
+            mountpoint: mountpoint.into(),
+            device: mounts::device_at(mountpoint),
+            end: Arc::new(Mutex::new(End::Unmounted)),
+        }
+    }
+
+    /// Unmounts, unless somebody uses it.
+    pub fn unmount(&self) -> Result<(), UmountError> {
+        self.take_down(How::IfUnused)
+    }
+
+    /// Takes the mount out of sight; it ends with its last user.
+    pub fn unmount_lazily(&self) -> Result<(), UmountError> {
+        self.take_down(How::Lazily)
+    }
+
+    fn take_down(&self, how: How) -> Result<(), UmountError> {
+        let path = self.mountpoint.to_path_buf();
+        if self.device.is_none() || mounts::device_at(&path) != self.device {
+            // Gone already, or something else was mounted over it that is not ours to take down.
+            return Err(UmountError::NotMounted(path));
+        }
+        device::unmount(&path, how).map_err(|failure| match failure {
+            Unmounting::Busy => UmountError::Busy { path, holders: Vec::new() },
+            Unmounting::NotMounted => UmountError::NotMounted(path),
+            Unmounting::Refused(message) => UmountError::Refused { path, message },
+        })
+    }
+
+    fn end(&self) -> End {
+        *self.end.lock()
+    }
+
+    /// The reason is noted before, as the one who waits may be faster than this thread.
+    fn end_for(&self, reason: End, attempt: impl FnOnce() -> Result<(), UmountError>) -> Result<(), UmountError> {
+        let before = std::mem::replace(&mut *self.end.lock(), reason);
+        attempt().inspect_err(|_| *self.end.lock() = before)
+    }
+
+    fn end_when_idle(&self) -> Result<(), UmountError> {
+        self.end_for(End::Idle, || self.unmount())
+    }
+
+    fn end_by_signal(&self, signal: i32, observer: &dyn Observer) {
+        let ended = self.end_for(End::Signal(signal), || match self.unmount() {
+            Err(UmountError::Busy { .. }) => {
+                let holders = mounts::holders(&self.mountpoint);
+                let busy = UmountError::Busy { path: self.mountpoint.to_path_buf(), holders };
+                observer.observe(&Event::Warning(format!("{busy}; it ends with its last user")));
+                flush(&self.mountpoint);
+                self.unmount_lazily()
+            }
+            done => done,
+        });
+        match ended {
+            Ok(()) | Err(UmountError::NotMounted(_)) => {}
+            Err(error) => observer.observe(&Event::Warning(error.to_string())),
+        }
+    }
+
+    /// Breaks the connection, whoever uses the mount.
+    fn cut(&self, observer: &dyn Observer) {
+        let Some((_, connection)) = self.device else { return };
+        if let Err(error) = mounts::abort(connection) {
+            let path = self.mountpoint.display();
+            observer.observe(&Event::Warning(format!("cannot cut off the users of {path}: {error}")));
+        }
+    }
+}
+
+/// Has the kernel hand over what programs wrote. Best effort: what cannot be written was reported to its writer's fsync.
+fn flush(mountpoint: &Path) {
+    let directory = rustix::fs::open(mountpoint, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    if let Ok(directory) = directory {
+        let _ = rustix::fs::syncfs(directory);
+    }
+}
