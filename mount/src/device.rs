@@ -40,13 +40,15 @@ fn mount_directly(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Re
     let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| MountError::NoDevice(errno.into()))?;
     let mut data = format!(
-        "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
+        "fd={},rootmode=40000,user_id={},group_id={}",
         device.as_raw_fd(),
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
     );
+    // Only root can mount directly, and without allow_other only root gets in, whom no permission bits stop: the kernel
+    // need not fetch a directory's attributes to check them after every change in it.
     if options.allow_other {
-        data.push_str(",allow_other");
+        data.push_str(",default_permissions,allow_other");
     }
     let data = CString::new(data).expect("made of numbers and words");
     rustix::mount::mount(source, at.path(), FS_TYPE, flags(options), data.as_c_str())

@@ -41,6 +41,7 @@ impl Default for VaultOptions {
 /// other, and so do writes to different files.
 pub struct Vault<B: Backing = RealBacking> {
     pub(crate) backing: B,
+    root: B::Dir,
     pub(crate) ciphers: Ciphers,
     pub(crate) geometry: Geometry,
     pub(crate) options: VaultOptions,
@@ -77,6 +78,7 @@ impl<B: Backing> Vault<B> {
         Ok(Vault {
             geometry: ciphers.content.geometry(),
             backing,
+            root,
             ciphers,
             options,
             random,
@@ -160,7 +162,7 @@ impl<B: Backing> Vault<B> {
             return act(Target::File(&*file));
         }
         match node.reach() {
-            Reach::Root => act(Target::Dir(&self.backing.root()?)),
+            Reach::Root => act(Target::Dir(&self.root)),
             Reach::Held(held) => act(Target::Held(&*held)),
             Reach::Nowhere => Err(VaultError::NotFound),
             Reach::Link(link) => {
