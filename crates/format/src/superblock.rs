@@ -289,6 +289,12 @@ impl Superblock {
 }
 
 impl Settings {
+    /// Whether a volume can be made so. Takes no time, unlike [`Superblock::create`].
+    pub fn check(&self) -> Result<(), SuperblockError> {
+        self.features()?;
+        Scrypt { salt: Vec::new(), log_n: self.scrypt_log_n, r: 8, p: 1 }.check_cost()
+    }
+
     fn features(&self) -> Result<Features, SuperblockError> {
         use Feature::*;
         let contents = match self.cipher {

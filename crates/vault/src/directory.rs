@@ -16,7 +16,7 @@ use crate::vault::Vault;
 /// The file in each directory that holds its IV.
 pub(crate) const DIR_IV_NAME: &[u8] = b"gocryptfs.diriv";
 /// What gocryptfs renames the IV of a directory to that it is about to remove.
-const DIR_IV_LEFTOVER: &[u8] = b"gocryptfs.diriv.rmdir.";
+pub(crate) const DIR_IV_LEFTOVER: &[u8] = b"gocryptfs.diriv.rmdir.";
 /// The longest encrypted name that a `.name` file may hold.
 const LONG_NAME_LIMIT: usize = 344;
 

@@ -11,6 +11,7 @@
 //! | `read.rs`, `write.rs`, `resize.rs` | file content |
 //! | `metadata.rs` | attributes, link targets, extended attributes |
 //! | `unsynced.rs` | fsync: what must be on the disk for a file to be found again |
+//! | `check.rs` | authenticates everything, past all of the above |
 //! | `backing.rs`, `real_backing.rs` | the system calls on ciphertext |
 //!
 //! Lock order: names of a directory (lower number first) → `making_dirs` → content of a file → its id → caches. No lock
@@ -19,6 +20,7 @@
 pub mod attr;
 pub mod backing;
 mod cache;
+mod check;
 mod content;
 mod credentials;
 mod directory;
@@ -36,6 +38,7 @@ mod write;
 
 pub use attr::*;
 pub use backing::{Backing, OpenMode, RenameMode, XattrMode};
+pub use check::{CheckOptions, Problem, ProblemKind, Report, check};
 pub use directory::Directory;
 pub use error::{Result, VaultError};
 pub use open_file::Access;
