@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use strongroom_event::{Event, Observer};
 
 use crate::errno::Errno;
-use crate::operations::{Operations, Reply};
+use crate::operations::Reply;
 
 /// Counts requests, for whoever wants to know whether there were any.
 #[derive(Clone, Default)]
@@ -41,7 +41,7 @@ impl<O> Clone for Guarded<O> {
     }
 }
 
-impl<O: Operations> Guarded<O> {
+impl<O> Guarded<O> {
     pub fn new(operations: Arc<O>, activity: Activity, observer: Arc<dyn Observer>) -> Self {
         Guarded { operations, activity, observer }
     }
@@ -64,4 +64,33 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_fails_one_request_and_is_told() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = told.clone();
+        let observer = move |event: &Event| teller.lock().push(event.clone());
+        let guarded = Guarded::new(Arc::new(5), Activity::default(), Arc::new(observer));
+        let failed: Reply<i32> = guarded.call("lookup", |_| panic!("number {}", 7));
+        assert_eq!(failed, Err(Errno(libc::EIO)));
+        let why = "a defect: lookup panicked and was answered EIO: number 7";
+        assert_eq!(*told.lock(), [Event::Warning(why.into())]);
+        assert_eq!(guarded.call("lookup", |five| Ok(*five)), Ok(5));
+    }
+
+    #[test]
+    fn every_request_is_counted_as_activity() {
+        let activity = Activity::default();
+        let guarded = Guarded::new(Arc::new(()), activity.clone(), Arc::new(strongroom_event::Silent));
+        let _ = guarded.call("lookup", |()| Ok(()));
+        let _ = guarded.clone().call("lookup", |()| Ok(()));
+        assert_eq!(activity.count(), 2);
+    }
 }

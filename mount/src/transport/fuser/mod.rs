@@ -11,6 +11,7 @@
 //!   (`SessionACL::All`): the kernel checks callers by the mount option allow_other.
 
 mod convert;
+mod seeker;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -44,10 +45,12 @@ pub(crate) fn serve<O: Operations>(
     settings: Settings,
     threads: usize,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let coat = Coat { operations, settings, opens_answered: true };
+    let (seeker, queue) = seeker::Seeker::new();
+    let coat = Coat { operations: operations.clone(), settings, opens_answered: true, seeker };
     let mut config = Config::default();
     config.n_threads = Some(threads);
     let session = fuser::Session::from_fd(coat, device, SessionACL::All, config)?;
+    queue.serve(operations, session.notifier())?;
     thread::Builder::new().name("mount".into()).spawn(move || session.run())
 }
 
@@ -61,6 +64,7 @@ struct Coat<O> {
     settings: Settings,
     /// OPEN and CREATE are answered with a flag, not refused so that the kernel does without.
     opens_answered: bool,
+    seeker: seeker::Seeker,
 }
 
 impl<O: Operations> Coat<O> {
@@ -490,9 +494,11 @@ impl<O: Operations> Filesystem for Coat<O> {
             _ => return reply.error(fuser::Errno::EINVAL),
         };
         let Ok(offset) = u64::try_from(offset) else { return reply.error(fuser::Errno::ENXIO) };
-        match self.operations.call("lseek", |o| o.seek(node(ino), offset, what)) {
-            Ok(found) => reply.offset(found as i64),
-            Err(errno) => reply.error(fail(errno)),
+        let seeking = seeker::Seeking { ino, offset, what, reply };
+        if self.settings.writeback {
+            self.seeker.later(seeking);
+        } else {
+            seeking.answer(&self.operations);
         }
     }
 

@@ -1,0 +1,225 @@
+//! How mounts end.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use strongroom_mount::mounts::{self, Unmounted};
+use strongroom_mount::{End, MountOptions, UmountError};
+
+use crate::place::{Place, can_mount, sh};
+
+fn is_mounted(place: &Place) -> bool {
+    mounts::find(&place.mnt()).unwrap().is_some()
+}
+
+fn wait_until(mut it: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !it() {
+        assert!(Instant::now() < deadline, "waited too long");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_dropped_session_leaves_nothing_mounted() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let session = place.session(&MountOptions::default());
+    assert!(is_mounted(&place));
+    drop(session);
+    assert!(!is_mounted(&place));
+}
+
+#[test]
+fn it_is_listed_by_its_cipher_directory() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let _session = place.session(&MountOptions::default());
+    let entry = mounts::find(&place.mnt()).unwrap().unwrap();
+    assert_eq!((entry.kind.as_str(), PathBuf::from(&entry.source)), ("fuse.strongroom", place.cipher()));
+    assert!(entry.is_vault() && !entry.is_dead());
+    assert!(entry.options.contains("nosuid") && entry.options.contains("nodev"));
+    assert_eq!(entry.server(), Some(std::process::id()));
+}
+
+#[test]
+fn an_unmount_from_outside_ends_the_session() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let session = place.session(&MountOptions::default());
+    fs::write(place.mnt().join("file"), "kept").unwrap();
+    sh(place.dir.path(), "umount mnt");
+    assert_eq!(session.wait().unwrap(), End::Unmounted);
+    let _again = place.session(&MountOptions::default());
+    assert_eq!(fs::read_to_string(place.mnt().join("file")).unwrap(), "kept");
+}
+
+#[test]
+fn a_mount_in_use_says_who_uses_it() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let _session = place.session(&MountOptions::default());
+    let mut user = Command::new("sleep").arg("60").current_dir(place.mnt()).spawn().unwrap();
+    let error = mounts::umount(&place.mnt(), false).unwrap_err();
+    user.kill().unwrap();
+    user.wait().unwrap();
+    let UmountError::Busy { holders, .. } = error else { panic!("{error}") };
+    assert!(holders.iter().any(|holder| holder.pid == user.id() && holder.program == "sleep"), "{holders:?}");
+}
+
+#[test]
+fn a_lazy_unmount_lets_the_last_user_finish() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let session = place.session(&MountOptions::default());
+    let mut file = File::create(place.mnt().join("file")).unwrap();
+    assert_eq!(mounts::umount(&place.mnt(), true).unwrap(), Unmounted::Lingering);
+    assert!(!is_mounted(&place));
+    file.write_all(b"late").unwrap();
+    drop(file);
+    assert_eq!(session.wait().unwrap(), End::Unmounted);
+    let _again = place.session(&MountOptions::default());
+    assert_eq!(fs::read_to_string(place.mnt().join("file")).unwrap(), "late");
+}
+
+#[test]
+fn an_idle_mount_goes_but_not_while_a_file_is_open() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let session = place.session(&MountOptions { idle: Some(Duration::from_millis(400)), ..MountOptions::default() });
+    fs::write(place.mnt().join("file"), "content").unwrap();
+    let mut file = File::open(place.mnt().join("file")).unwrap();
+    sleep(Duration::from_millis(1500));
+    assert!(is_mounted(&place), "a file is open");
+    let mut content = String::new();
+    file.read_to_string(&mut content).unwrap();
+    assert_eq!(content, "content");
+    drop(file);
+    assert_eq!(session.wait().unwrap(), End::Idle);
+    assert!(!is_mounted(&place));
+}
+
+#[test]
+fn what_is_held_is_let_go_only_at_the_end() {
+    if !can_mount() {
+        return;
+    }
+    struct Guard(std::sync::mpsc::Sender<()>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let place = Place::new();
+    let mut session = place.session(&MountOptions::default());
+    let (sender, dropped) = std::sync::mpsc::channel();
+    session.hold(Guard(sender));
+    assert!(dropped.try_recv().is_err());
+    session.unmounter().unmount().unwrap();
+    session.wait().unwrap();
+    dropped.try_recv().unwrap();
+}
+
+/// The pass-through example as a process of its own, which can be killed.
+struct Server {
+    child: Child,
+    place: Place,
+}
+
+impl Server {
+    fn start() -> Server {
+        let place = Place::new();
+        let tests = std::env::current_exe().unwrap();
+        let example = tests.parent().unwrap().with_file_name("examples").join("passthrough");
+        let child = Command::new(example).arg(place.cipher()).arg(place.mnt()).spawn().unwrap();
+        wait_until(|| is_mounted(&place) && fs::metadata(place.mnt().join("gocryptfs.diriv")).is_ok());
+        Server { child, place }
+    }
+
+    fn signal(&self, signal: &str) {
+        sh(self.place.dir.path(), &format!("kill -{signal} {}", self.child.id()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = mounts::umount(&self.place.mnt(), true);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_servers_mount_is_cleared() {
+    if !can_mount() {
+        return;
+    }
+    let mut server = Server::start();
+    let _open = File::open(server.place.mnt().join("gocryptfs.diriv")).unwrap();
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let dead = mounts::find(&server.place.mnt()).unwrap().unwrap();
+    assert!(dead.is_dead());
+    let error = strongroom_mount::Mountpoint::check(&server.place.mnt(), &server.place.cipher(), true).unwrap_err();
+    assert!(matches!(error, strongroom_mount::MountError::DeadMount(_)), "{error}");
+    assert_eq!(mounts::umount(&server.place.mnt(), false).unwrap(), Unmounted::Cleared);
+    assert!(!is_mounted(&server.place));
+}
+
+#[test]
+fn an_unmount_waits_for_the_server_to_end() {
+    if !can_mount() {
+        return;
+    }
+    let mut server = Server::start();
+    assert_eq!(mounts::umount(&server.place.mnt(), false).unwrap(), Unmounted::Ended);
+    assert!(server.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn sigterm_unmounts() {
+    if !can_mount() {
+        return;
+    }
+    let mut server = Server::start();
+    fs::write(server.place.mnt().join("file"), "kept").unwrap();
+    server.signal("TERM");
+    assert!(server.child.wait().unwrap().success());
+    assert!(!is_mounted(&server.place));
+    assert_eq!(fs::read_to_string(server.place.cipher().join("file")).unwrap(), "kept");
+}
+
+#[test]
+fn sigterm_lets_open_files_be_finished_and_a_second_one_does_not() {
+    if !can_mount() {
+        return;
+    }
+    let mut server = Server::start();
+    let mut file = File::create(server.place.mnt().join("file")).unwrap();
+    file.write_all(b"early").unwrap();
+    server.signal("TERM");
+    wait_until(|| !is_mounted(&server.place));
+    file.write_all(b", late").unwrap();
+    file.sync_all().unwrap();
+    assert!(server.child.try_wait().unwrap().is_none(), "a file is open");
+    server.signal("TERM");
+    assert!(server.child.wait().unwrap().success());
+    assert!(file.sync_all().is_err() || file.write_all(b"x").and_then(|()| file.sync_all()).is_err());
+    assert_eq!(fs::read_to_string(server.place.cipher().join("file")).unwrap(), "early, late");
+}
