@@ -124,6 +124,8 @@ pub trait Backing: Send + Sync + 'static {
     fn open(&self, at: &Self::Dir, name: &[u8], mode: OpenMode) -> Sys<Self::File>;
     /// Opens a regular file that is held.
     fn open_held(&self, held: &Self::Held, mode: OpenMode) -> Sys<Self::File>;
+    /// Opens a regular file once more, perhaps without any name left.
+    fn reopen(&self, file: &Self::File, mode: OpenMode) -> Sys<Self::File>;
     /// Keeps an object alive whatever happens to its name.
     fn hold(&self, at: &Self::Dir, name: &[u8]) -> Sys<Self::Held>;
 

@@ -10,7 +10,7 @@ use strongroom_format::{Classified, DirIv, StoredName};
 use crate::attr::{DirEntry, Kind, NodeId};
 use crate::backing::{Backing, RawEntry, Target};
 use crate::error::{Result, VaultError};
-use crate::node::{Node, Reach};
+use crate::node::{Kept, Node, Reach};
 use crate::vault::Vault;
 
 /// The file in each directory that holds its IV.
@@ -117,7 +117,8 @@ impl<B: Backing> Vault<B> {
         }
         let dir = match node.reach() {
             Reach::Root => self.backing.root()?,
-            Reach::Held(held) => self.backing.open_held_dir(&held)?,
+            Reach::Kept(Kept::Object(held)) => self.backing.open_held_dir(&held)?,
+            Reach::Kept(Kept::File(_)) => return Err(VaultError::NotADirectory),
             Reach::Nowhere => return Err(VaultError::NotFound),
             Reach::Link(link) => {
                 let parent = self.dir_handle(&link.parent)?;

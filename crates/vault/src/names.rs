@@ -111,7 +111,7 @@ impl<B: Backing> Vault<B> {
             match node.reach() {
                 Reach::Root => return Err(VaultError::IsADirectory),
                 Reach::Nowhere => return Err(VaultError::NotFound),
-                Reach::Held(held) => self.backing.link(Target::Held(&*held), dir, name)?,
+                Reach::Kept(kept) => self.backing.link(kept.target(), dir, name)?,
                 Reach::Link(link) => {
                     let parent = self.dir_handle(&link.parent)?;
                     let stored = self.stored_name(&link.parent, &parent, &link.name)?;

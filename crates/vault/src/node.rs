@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::attr::{Kind, NodeId};
-use crate::backing::{Backing, Stat};
+use crate::backing::{Backing, Stat, Target};
 use crate::directory::DirState;
 use crate::open_file::FileState;
 
@@ -35,7 +35,31 @@ pub(crate) enum State<B: Backing> {
 /// Where the file is found: under each known name, or by a reference taken before its last known name went.
 struct Place<B: Backing> {
     links: Vec<Link<B>>,
-    held: Option<Arc<B::Held>>,
+    kept: Option<Kept<B>>,
+}
+
+/// What keeps a file within reach, and its number from being used again, when its last known name is gone.
+pub(crate) enum Kept<B: Backing> {
+    Object(Arc<B::Held>),
+    File(Arc<B::File>),
+}
+
+impl<B: Backing> Clone for Kept<B> {
+    fn clone(&self) -> Self {
+        match self {
+            Kept::Object(held) => Kept::Object(held.clone()),
+            Kept::File(file) => Kept::File(file.clone()),
+        }
+    }
+}
+
+impl<B: Backing> Kept<B> {
+    pub fn target(&self) -> Target<'_, B> {
+        match self {
+            Kept::Object(held) => Target::Held(&**held),
+            Kept::File(file) => Target::File(&**file),
+        }
+    }
 }
 
 /// One name of a file. A child keeps its parent's node alive, never the other way round.
@@ -59,7 +83,7 @@ impl<B: Backing> Link<B> {
 /// How to reach a file.
 pub(crate) enum Reach<B: Backing> {
     Link(Link<B>),
-    Held(Arc<B::Held>),
+    Kept(Kept<B>),
     Root,
     Nowhere,
 }
@@ -72,7 +96,7 @@ impl<B: Backing> Node<B> {
             Kind::Directory => State::Dir(DirState::default()),
             _ => State::Other,
         };
-        let place = Mutex::new(Place { links: Vec::new(), held: None });
+        let place = Mutex::new(Place { links: Vec::new(), kept: None });
         Node { id, kind, dev: stat.dev, ino: stat.ino, place, recently_used: AtomicBool::new(false), state }
     }
 
@@ -101,19 +125,19 @@ impl<B: Backing> Node<B> {
     /// Whether the file would be out of reach without this name.
     pub fn depends_on(&self, parent: &Arc<Node<B>>, name: &[u8]) -> bool {
         let place = self.place.lock();
-        place.held.is_none() && place.links.iter().all(|link| link.is(parent, name))
+        place.kept.is_none() && place.links.iter().all(|link| link.is(parent, name))
     }
 
-    pub fn set_held(&self, held: B::Held) {
-        self.place.lock().held = Some(Arc::new(held));
+    pub fn keep(&self, kept: Kept<B>) {
+        self.place.lock().kept = Some(kept);
     }
 
     /// The newest known name; failing that, the reference.
     pub fn reach(&self) -> Reach<B> {
         let place = self.place.lock();
-        match (place.links.last(), &place.held) {
+        match (place.links.last(), &place.kept) {
             (Some(link), _) => Reach::Link(link.clone()),
-            (None, Some(held)) => Reach::Held(held.clone()),
+            (None, Some(kept)) => Reach::Kept(kept.clone()),
             (None, None) if self.id == NodeId::ROOT => Reach::Root,
             (None, None) => Reach::Nowhere,
         }

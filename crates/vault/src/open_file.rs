@@ -10,7 +10,7 @@ use strongroom_format::FileId;
 use crate::attr::NodeId;
 use crate::backing::{Backing, OpenMode, Sys, Target};
 use crate::error::{Result, VaultError};
-use crate::node::{Node, Reach};
+use crate::node::{Kept, Node, Reach};
 use crate::vault::Vault;
 
 /// What is remembered of a regular file.
@@ -165,7 +165,8 @@ impl<B: Backing> Vault<B> {
 
     fn open_anew(&self, node: &Arc<Node<B>>, mode: OpenMode) -> Result<B::File> {
         match node.reach() {
-            Reach::Held(held) => Ok(self.backing.open_held(&held, mode)?),
+            Reach::Kept(Kept::Object(held)) => Ok(self.backing.open_held(&held, mode)?),
+            Reach::Kept(Kept::File(file)) => Ok(self.backing.reopen(&file, mode)?),
             Reach::Root | Reach::Nowhere => Err(VaultError::NotFound),
             Reach::Link(link) => {
                 let parent = self.dir_handle(&link.parent)?;
@@ -210,10 +211,13 @@ impl<B: Backing> Vault<B> {
         dir: &B::Dir,
         disk: &[u8],
     ) {
-        if node.depends_on(parent, name)
-            && let Ok(held) = self.backing.hold(dir, disk)
-        {
-            node.set_held(held);
+        if !node.depends_on(parent, name) {
+            return;
+        }
+        if let Some(file) = node.file().and_then(|file| file.descriptor()) {
+            node.keep(Kept::File(file));
+        } else if let Ok(held) = self.backing.hold(dir, disk) {
+            node.keep(Kept::Object(Arc::new(held)));
         }
     }
 }

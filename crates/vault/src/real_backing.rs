@@ -212,6 +212,10 @@ impl Backing for RealBacking {
         fs::open(proc_path(&held.0).as_str(), open_flags(mode) - OFlags::NOFOLLOW, Mode::empty()).map(RealFile)
     }
 
+    fn reopen(&self, file: &RealFile, mode: OpenMode) -> Sys<RealFile> {
+        fs::open(proc_path(&file.0).as_str(), open_flags(mode) - OFlags::NOFOLLOW, Mode::empty()).map(RealFile)
+    }
+
     fn hold(&self, at: &RealDir, name: &[u8]) -> Sys<RealHeld> {
         hold(at.0.as_fd(), name).map(RealHeld)
     }

@@ -163,7 +163,7 @@ impl<B: Backing> Vault<B> {
         }
         match node.reach() {
             Reach::Root => act(Target::Dir(&self.root)),
-            Reach::Held(held) => act(Target::Held(&*held)),
+            Reach::Kept(kept) => act(kept.target()),
             Reach::Nowhere => Err(VaultError::NotFound),
             Reach::Link(link) => {
                 let parent = self.dir_handle(&link.parent)?;
