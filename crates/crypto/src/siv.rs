@@ -227,8 +227,8 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>> Chains<'_, B> {
                 }
             }
             for blocks in &lines {
-                for i in 0..self.count {
-                    xor(&mut self.states[i], &blocks[i]);
+                for (state, block) in self.states.iter_mut().zip(blocks).take(self.count) {
+                    xor(state, block);
                 }
                 self.encrypt();
             }
