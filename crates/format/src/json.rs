@@ -44,9 +44,9 @@ impl<'a> Object<'a> {
         expected: &'static str,
         read: impl Fn(&'a Json) -> Option<T>,
     ) -> Result<Option<T>, SuperblockError> {
-        let values =
-            self.0.iter().filter(|(name, value)| name.eq_ignore_ascii_case(field) && !matches!(value, Json::Null));
-        values.map(|(_, value)| read(value).ok_or(SuperblockError::Field { field, expected })).last().transpose()
+        (self.0.iter())
+            .filter(|(name, value)| name.eq_ignore_ascii_case(field) && !matches!(value, Json::Null))
+            .try_fold(None, |_, (_, value)| read(value).ok_or(SuperblockError::Field { field, expected }).map(Some))
     }
 
     pub fn string(&self, field: &'static str) -> Result<Option<&'a str>, SuperblockError> {
