@@ -1,1 +1,19 @@
-//! Doubles, models and conformance suites
+//! Doubles, models and conformance suites. Used from the `tests/` folders only: this crate imports the crates it tests.
+//!
+//! - [`SimBacking`]: a disk in memory whose power can be cut, whose user can be killed, whose space can run out.
+//! - [`conform`]: what every [`Backing`](strongroom_vault::Backing) must do, asked of the real and of the simulated one.
+//! - [`ReferenceTree`], [`Op`]: a POSIX tree in clear, and operations to compare a vault with it.
+//! - [`Mounted`]: a vault used by paths, for the comparison.
+
+pub mod conform;
+//TMP mod mounted;
+//TMP mod op;
+mod random;
+//TMP mod reference_tree;
+mod sim;
+
+//TMP pub use mounted::{Fixture, Mounted};
+//TMP pub use op::{Op, Place, Spot, names, ops};
+pub use random::{Dice, SeededRandom, bytes};
+//TMP pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
+pub use sim::{CrashState, Journal, KILLED, SimBacking, SimDir, SimFile, SimHeld};
