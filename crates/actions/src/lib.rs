@@ -1,1 +1,60 @@
-//! The product's verbs: real parts put together
+//! The product's verbs: real parts put together. One file a verb.
+//!
+//! A verb takes plain structs and gives a typed outcome that can be serialised; it never prints and never prompts. Secrets
+//! it asks for by a closure, *after* everything that can be checked without them has been checked.
+
+mod check;
+mod error;
+mod info;
+mod init;
+mod mount;
+mod open;
+mod passwd;
+mod speed;
+mod umount;
+
+pub use check::{CheckReport, Problem, check};
+pub use error::ActionError;
+pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
+pub use init::{Created, Init, RecoveryKey, init};
+pub use mount::{Mount, Mounted, mount};
+pub use open::{Conf, OpenVault, open_vault};
+pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
+pub use speed::{CipherSpeed, Speed, speed};
+pub use umount::{How, Unmounted, umount};
+
+pub use strongroom_format::{Algorithm, NameMode};
+pub use strongroom_mount::{End, MountError, MountOptions, OptionError, UmountError, harden, parse_duration, ready};
+
+/// The ways to write an algorithm, a name mode and a path on the command line and in JSON.
+pub mod words {
+    use std::{os::unix::ffi::OsStrExt, path::Path};
+
+    use serde::Serializer;
+    use strongroom_event::PathText;
+
+    use super::{Algorithm, NameMode};
+
+    /// A path as JSON can hold it: what is not UTF-8, and control characters, as escapes.
+    pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&PathText(path.as_os_str().as_bytes()))
+    }
+
+    /// `aes-gcm`, `aes-siv`, `xchacha20-poly1305`.
+    pub fn cipher(algorithm: Algorithm) -> &'static str {
+        match algorithm {
+            Algorithm::Aes256Gcm => "aes-gcm",
+            Algorithm::AesSiv => "aes-siv",
+            Algorithm::XChaCha20Poly1305 => "xchacha20-poly1305",
+        }
+    }
+
+    /// `encrypted`, `deterministic`, `plaintext`.
+    pub fn names(mode: NameMode) -> &'static str {
+        match mode {
+            NameMode::Encrypted => "encrypted",
+            NameMode::Deterministic => "deterministic",
+            NameMode::Plaintext => "plaintext",
+        }
+    }
+}

@@ -49,6 +49,12 @@ impl AtomicFile {
         Ok(made)
     }
 
+    /// Gives the file to `uid` and `gid`, as a file that replaces somebody's should be theirs again.
+    pub fn give_to(&self, uid: u32, gid: u32) -> Result<(), PathError> {
+        fs::fchown(&self.file, Some(fs::Uid::from_raw(uid)), Some(fs::Gid::from_raw(gid)))
+            .map_err(PathError::on("setting the owner of", &self.path))
+    }
+
     /// Puts the file in its place, whatever stood there before.
     pub fn replace(self) -> Result<(), PathError> {
         self.finish(RenameFlags::empty())

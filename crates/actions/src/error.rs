@@ -1,0 +1,114 @@
+//! Why a verb failed: what was attempted on what. Exit codes and hints are the command line's.
+
+use std::{io, path::PathBuf};
+
+use strongroom_durable::{LockError, PathError};
+use strongroom_format::SuperblockError;
+use strongroom_mount::{MountError, UmountError};
+use strongroom_secret::SecretError;
+use strongroom_vault::VaultError;
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActionError {
+    /// The cipher directory cannot be used: missing, not a directory, not permitted.
+    #[error("cannot use {} as a cipher directory: {source}", path.display())]
+    CipherDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The directory holds no vault.
+    #[error("{} is not a vault: it holds no gocryptfs.conf", .0.display())]
+    NotAVault(PathBuf),
+    /// A vault can only be made in an empty directory.
+    #[error("cannot create a vault in {}: the directory is not empty, it holds {entry:?}", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// One of its entries.
+        entry: String,
+    },
+    /// There is a vault already.
+    #[error("cannot create a vault in {}: it is one already", .0.display())]
+    AlreadyAVault(PathBuf),
+    /// gocryptfs.conf is damaged, or of a kind that is not known.
+    #[error("cannot use the configuration {}: {source}", path.display())]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SuperblockError,
+    },
+    /// The settings cannot make a vault.
+    #[error("cannot create a vault in {}: {source}", path.display())]
+    Settings {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: SuperblockError,
+    },
+    /// The passphrase does not open the vault.
+    #[error("cannot open the vault {}: the passphrase is wrong", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// What was given as the recovery key is none.
+    #[error("cannot read the recovery key: {0}")]
+    MalformedRecoveryKey(#[source] SuperblockError),
+    /// The recovery key opens nothing of what is in the vault.
+    #[error("the recovery key is not that of the vault {}: nothing in it opens with it", .0.display())]
+    WrongRecoveryKey(PathBuf),
+    /// A secret could not be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Another process uses the vault.
+    #[error("the vault {} is in use{}", path.display(), by(*owner))]
+    InUse {
+        /// The cipher directory.
+        path: PathBuf,
+        /// The process.
+        owner: Option<u32>,
+    },
+    /// A file operation failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The vault could not be opened.
+    #[error("cannot open the vault {}: {source}", path.display())]
+    Vault {
+        /// The cipher directory.
+        path: PathBuf,
+        /// Why not.
+        source: VaultError,
+    },
+    /// The vault could not be mounted.
+    #[error("cannot mount {}: {source}", path.display())]
+    Mount {
+        /// The cipher directory.
+        path: PathBuf,
+        /// Why not.
+        source: MountError,
+    },
+    /// The mount could not be ended.
+    #[error("cannot unmount: {0}")]
+    Umount(#[from] UmountError),
+    /// What was written does not read back. The old file is untouched.
+    #[error("the new configuration for {} did not read back as written, so the old one was kept", .0.display())]
+    NotReadBack(PathBuf),
+}
+
+impl ActionError {
+    pub(crate) fn lock(error: LockError) -> Self {
+        match error {
+            LockError::Busy { path, owner } => ActionError::InUse { path, owner },
+            LockError::Path(error) => ActionError::Path(error),
+            LockError::Unsupported { path } => {
+                ActionError::CipherDir { path, source: io::ErrorKind::Unsupported.into() }
+            }
+        }
+    }
+}
+
+fn by(owner: Option<u32>) -> String {
+    owner.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}

@@ -1,0 +1,169 @@
+//! The one way from a directory to its vault.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use strongroom_crypto::OsRandom;
+use strongroom_durable::{AtomicFile, DirLock, LockError};
+use strongroom_event::{Event, Observer};
+use strongroom_format::{CONF_NAME, Ciphers, MasterKey, Superblock, SuperblockError};
+use strongroom_mount::mounts;
+use strongroom_secret::{Passphrase, SecretError};
+use strongroom_vault::{RealBacking, Vault, VaultOptions};
+
+use crate::ActionError;
+
+/// A cipher directory whose configuration was read, and is not unlocked yet.
+pub struct Conf {
+    dir: PathBuf,
+    path: PathBuf,
+    superblock: Superblock,
+}
+
+impl Conf {
+    /// Reads the configuration of the vault in `dir`.
+    pub fn read(dir: &Path) -> Result<Self, ActionError> {
+        let dir = cipher_dir(dir)?;
+        // The configuration may be kept elsewhere, behind a symbolic link, which is then not to be replaced by a file.
+        let path = match dir.join(CONF_NAME).canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ActionError::NotAVault(dir)),
+            Err(source) => return Err(unusable(&dir, source)),
+        };
+        let json = fs::read(&path).map_err(strongroom_durable::PathError::on("reading", &path))?;
+        let superblock = Superblock::parse(&json).map_err(|source| ActionError::Conf { path: path.clone(), source })?;
+        Ok(Self { dir, path, superblock })
+    }
+
+    /// The cipher directory, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the configuration says.
+    pub fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// Unwraps the master key.
+    pub fn unlock(&self, passphrase: &Passphrase) -> Result<MasterKey, ActionError> {
+        self.superblock.unlock(passphrase).map_err(|error| match error {
+            SuperblockError::WrongPassphrase => ActionError::WrongPassphrase(self.dir.clone()),
+            source => ActionError::Conf { path: self.path.clone(), source },
+        })
+    }
+
+    /// Derives what the master key is good for.
+    pub fn ciphers(&self, master: &MasterKey) -> Result<Ciphers, ActionError> {
+        self.superblock.ciphers(master).map_err(|source| ActionError::Conf { path: self.path.clone(), source })
+    }
+
+    /// Wraps the master key in another passphrase and replaces the configuration. It is the old one or the new one at
+    /// any time, keeps its owner, and is read back, and unlocked, before the old one goes.
+    pub(crate) fn rewrap(&mut self, master: &MasterKey, new: &Passphrase) -> Result<(), ActionError> {
+        let mut superblock = self.superblock.clone();
+        let conf = |source| ActionError::Conf { path: self.path.clone(), source };
+        superblock.rewrap(master, new, &OsRandom).map_err(conf)?;
+        let json = superblock.to_json();
+        let unlocked = Superblock::parse(&json).and_then(|written| written.unlock(new));
+        if !unlocked.is_ok_and(|key| key.to_hex_groups() == master.to_hex_groups()) {
+            return Err(ActionError::NotReadBack(self.dir.clone()));
+        }
+        let on = |attempted| strongroom_durable::PathError::on(attempted, &self.path);
+        let old = fs::metadata(&self.path).map_err(on("looking at"))?;
+        let mut file = AtomicFile::create(&self.path, old.mode() & 0o777)?;
+        file.write_all(&json).map_err(on("writing"))?;
+        if file_owner_differs(&old) {
+            file.give_to(old.uid(), old.gid())?;
+        }
+        file.replace()?;
+        self.superblock = superblock;
+        Ok(())
+    }
+}
+
+fn file_owner_differs(old: &fs::Metadata) -> bool {
+    (old.uid(), old.gid()) != (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// The cipher directory with its symbolic links resolved.
+pub(crate) fn cipher_dir(dir: &Path) -> Result<PathBuf, ActionError> {
+    let resolved = dir.canonicalize().map_err(|source| unusable(dir, source))?;
+    match resolved.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(resolved),
+        Ok(_) => Err(unusable(dir, io::ErrorKind::NotADirectory.into())),
+        Err(source) => Err(unusable(dir, source)),
+    }
+}
+
+pub(crate) fn unusable(dir: &Path, source: io::Error) -> ActionError {
+    ActionError::CipherDir { path: dir.to_owned(), source }
+}
+
+/// Takes the vault for this process alone, or with `shared` together with others who share it. Where the file system has
+/// no locks, says so to the observer and goes on: the vault works there, but nothing keeps two owners apart.
+pub(crate) fn take(dir: &Path, shared: bool, observer: &dyn Observer) -> Result<Option<DirLock>, ActionError> {
+    if !shared && let Some(owner) = gocryptfs_mount(dir) {
+        return Err(ActionError::InUse { path: dir.to_owned(), owner });
+    }
+    match if shared { DirLock::shared(dir) } else { DirLock::exclusive(dir) } {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Unsupported { path }) => {
+            observer.observe(&Event::Warning(format!(
+                "the file system of {} has no locks, so nothing keeps a second mount from damaging the vault",
+                path.display()
+            )));
+            Ok(None)
+        }
+        Err(error) => Err(ActionError::lock(error)),
+    }
+}
+
+/// Whether gocryptfs, which takes no lock, has the vault mounted here; and by which process.
+fn gocryptfs_mount(dir: &Path) -> Option<Option<u32>> {
+    let mounts = mounts::list().unwrap_or_default();
+    let theirs = |mount: &&mounts::MountEntry| mount.kind == "fuse.gocryptfs" && mount.source == OsStr::new(dir);
+    mounts.iter().find(theirs).map(mounts::MountEntry::server)
+}
+
+/// An open vault, which belongs to this process for as long as this lives.
+pub struct OpenVault {
+    /// The vault.
+    pub vault: Arc<Vault>,
+    /// The lock on its directory, if its file system has such.
+    pub lock: Option<DirLock>,
+    /// The cipher directory.
+    pub dir: PathBuf,
+}
+
+/// Opens the vault in `dir`: reads its configuration, takes it for this process, and only then asks for the passphrase.
+pub fn open_vault(
+    dir: &Path,
+    options: VaultOptions,
+    passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+    observer: Arc<dyn Observer>,
+) -> Result<OpenVault, ActionError> {
+    let conf = Conf::read(dir)?;
+    let lock = take(conf.dir(), options.shared, &*observer)?;
+    let master = conf.unlock(&passphrase()?)?;
+    let vault = assemble(&conf, &master, options, observer)?;
+    Ok(OpenVault { vault: Arc::new(vault), lock, dir: conf.dir })
+}
+
+/// A vault of its parts.
+pub(crate) fn assemble(
+    conf: &Conf,
+    master: &MasterKey,
+    options: VaultOptions,
+    observer: Arc<dyn Observer>,
+) -> Result<Vault, ActionError> {
+    let backing = RealBacking::open(conf.dir()).map_err(|source| unusable(conf.dir(), source))?;
+    Vault::new(backing, conf.ciphers(master)?, options, observer, Arc::new(OsRandom))
+        .map_err(|source| ActionError::Vault { path: conf.dir().to_owned(), source })
+}

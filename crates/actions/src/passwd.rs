@@ -1,0 +1,136 @@
+//! Changes the passphrase of a vault, by the old one or by the recovery key. The master key stays, so nothing is encrypted
+//! again, and a mounted vault does not notice.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde::Serialize;
+use strongroom_event::Event;
+use strongroom_format::{MasterKey, NameMode};
+use strongroom_secret::{Passphrase, SecretError};
+use strongroom_vault::{Kind, NodeId, Vault, VaultOptions};
+
+use crate::{
+    ActionError, RecoveryKey,
+    open::{Conf, assemble},
+};
+
+/// What opens the vault now.
+pub enum OldSecret {
+    /// The passphrase that is to be replaced.
+    Passphrase(Passphrase),
+    /// The recovery key, if the passphrase is lost.
+    RecoveryKey(RecoveryKey),
+}
+
+/// A passphrase that was changed.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassphraseChanged {
+    /// The cipher directory.
+    #[serde(serialize_with = "crate::words::path")]
+    pub cipher_dir: PathBuf,
+    /// Whether the recovery key took the place of the old passphrase.
+    pub by_recovery_key: bool,
+}
+
+/// Changes the passphrase. The new one is asked for only when the old secret has proved right. The configuration is the
+/// old or the new one at any time.
+pub fn change_passphrase(
+    dir: &Path,
+    old: impl FnOnce() -> Result<OldSecret, ActionError>,
+    new: impl FnOnce() -> Result<Passphrase, SecretError>,
+) -> Result<PassphraseChanged, ActionError> {
+    let mut conf = Conf::read(dir)?;
+    let old = old()?;
+    let by_recovery_key = matches!(old, OldSecret::RecoveryKey(_));
+    let master = match old {
+        OldSecret::Passphrase(passphrase) => conf.unlock(&passphrase)?,
+        OldSecret::RecoveryKey(key) => {
+            prove(&conf, key.master())?;
+            key.master().duplicate()
+        }
+    };
+    conf.rewrap(&master, &new()?)?;
+    Ok(PassphraseChanged { cipher_dir: conf.dir().to_owned(), by_recovery_key })
+}
+
+/// Refuses a recovery key that opens nothing of what is in the vault: wrapping it would lock its owner out for good. An
+/// empty vault proves nothing, and there is nothing to lose in it.
+fn prove(conf: &Conf, master: &MasterKey) -> Result<(), ActionError> {
+    let bad_names = Arc::new(AtomicU64::new(0));
+    let count = bad_names.clone();
+    let observer = move |event: &Event| {
+        if matches!(event, Event::Damaged { .. }) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let options = VaultOptions { read_only: true, shared: true, xattrs: false, ..VaultOptions::default() };
+    let vault = assemble(conf, master, options, Arc::new(observer))?;
+    let links_are_sealed = conf.superblock().name_mode() != NameMode::Plaintext;
+    let mut evidence = Evidence { vault, links_are_sealed, left: 1000, good_names: 0, bad_contents: 0 };
+    let is_proved = evidence.look_into(NodeId::ROOT);
+    let against = evidence.bad_contents + bad_names.load(Ordering::Relaxed);
+    // A name is no proof by itself: one in 250 decrypts to some name with any key.
+    match is_proved || against == 0 || evidence.good_names > against.max(2) {
+        true => Ok(()),
+        false => Err(ActionError::WrongRecoveryKey(conf.dir().to_owned())),
+    }
+}
+
+/// What speaks for a key: the first block of a file, or a link, that authenticates.
+struct Evidence {
+    vault: Vault,
+    /// Where names are plain, so are links, and they prove nothing.
+    links_are_sealed: bool,
+    /// How many more entries to look at.
+    left: usize,
+    good_names: u64,
+    bad_contents: u64,
+}
+
+impl Evidence {
+    /// Looks until something authenticates.
+    fn look_into(&mut self, dir: NodeId) -> bool {
+        let Ok(listing) = self.vault.open_dir(dir) else { return false };
+        for entry in listing.entries() {
+            if self.left == 0 {
+                return false;
+            }
+            self.left -= 1;
+            self.good_names += 1;
+            let Ok(attr) = self.vault.lookup(dir, &entry.name) else { continue };
+            let is_proved = match entry.kind {
+                Kind::Directory => self.look_into(attr.node),
+                Kind::File if attr.size > 0 => self.opens(attr.node),
+                Kind::Symlink => self.resolves(attr.node),
+                _ => false,
+            };
+            self.vault.forget(attr.node, 1);
+            if is_proved {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn opens(&mut self, file: NodeId) -> bool {
+        let mut block = [0; 4096];
+        match self.vault.read(file, 0, &mut block) {
+            // Zeros may be a hole, which opens with any key.
+            Ok(_) => block.iter().any(|&byte| byte != 0),
+            Err(_) => {
+                self.bad_contents += 1;
+                false
+            }
+        }
+    }
+
+    fn resolves(&mut self, link: NodeId) -> bool {
+        self.links_are_sealed && self.vault.read_link(link).is_ok()
+    }
+}
