@@ -232,3 +232,124 @@ fn each<'a>(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn all_back_ends_seal_the_same_bytes_and_open_them(
+            key in prop::array::uniform32(any::<u8>()),
+            nonce in prop::array::uniform24(any::<u8>()),
+            aad in prop::collection::vec(any::<u8>(), 0..40),
+            plain in prop::collection::vec(any::<u8>(), 0..5000),
+        ) {
+            for algorithm in Algorithm::ALL {
+                let nonce = &nonce[..algorithm.nonce_len()];
+                let sealed: Vec<_> = back_ends(algorithm, &key).map(|aead| seal(&aead, nonce, &aad, &plain)).collect();
+                prop_assert!(sealed.iter().all(|other| *other == sealed[0]));
+                for aead in back_ends(algorithm, &key) {
+                    let mut opened = vec![0; plain.len()];
+                    prop_assert_eq!(aead.open(nonce, &aad, &sealed[0], &mut opened), Ok(()));
+                    prop_assert_eq!(&opened, &plain);
+                }
+            }
+        }
+
+        #[test]
+        fn any_flipped_bit_is_refused_and_leaves_zeros(
+            key in prop::array::uniform32(any::<u8>()),
+            len in 0usize..200,
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..8,
+        ) {
+            for algorithm in Algorithm::ALL {
+                for aead in back_ends(algorithm, &key) {
+                    let nonce = vec![9; algorithm.nonce_len()];
+                    let aad = [8; 24];
+                    let sealed = seal(&aead, &nonce, &aad, &vec![7; len]);
+                    // One message of nonce, associated data and sealed bytes, any bit of which counts.
+                    let mut all = [&nonce[..], &aad, &sealed].concat();
+                    let at = at.index(all.len());
+                    all[at] ^= 1 << bit;
+                    let (nonce, rest) = all.split_at(nonce.len());
+                    let (aad, sealed) = rest.split_at(aad.len());
+                    let mut opened = vec![1; len];
+                    prop_assert_eq!(aead.open(nonce, aad, sealed, &mut opened), Err(NotAuthentic));
+                    prop_assert!(opened.iter().all(|&byte| byte == 0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gcm_takes_nonces_of_twelve_bytes_too() {
+        let sealed: Vec<_> =
+            back_ends(Algorithm::Aes256Gcm, &[1; 32]).map(|aead| seal(&aead, &[2; 12], b"", b"key")).collect();
+        assert!(sealed.iter().all(|other| *other == sealed[0]));
+        assert_ne!(sealed[0], seal(&Aead::new(Algorithm::Aes256Gcm, &[1; 32]).unwrap(), &[2; 16], b"", b"key"));
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_length_is_refused() {
+        for algorithm in Algorithm::ALL {
+            for len in [0, 16, 31, 33, 63, 65] {
+                let refused = Aead::new(algorithm, &vec![0; len]).map(|_| ()).unwrap_err();
+                assert_eq!(refused, CryptoError::KeyLength { algorithm, needed: algorithm.key_len(), given: len });
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bad_message_is_named_by_every_back_end() {
+        for algorithm in Algorithm::ALL {
+            for aead in back_ends(algorithm, &[3; 32]) {
+                let nonce = &vec![4; algorithm.nonce_len()];
+                let mut sealed = vec![seal(&aead, nonce, b"a", b"text"); 5];
+                sealed[3][7] ^= 1;
+                sealed[4][0] ^= 1;
+                let mut opened = [[0; 4]; 5];
+                let mut lanes: Vec<_> = (opened.iter_mut().zip(&sealed))
+                    .map(|(out, sealed)| OpenLane { nonce, aad: b"a", sealed, out })
+                    .collect();
+                assert_eq!(aead.open_batch(&mut lanes), Err(3));
+                assert_eq!(&opened[..4], [*b"text", *b"text", *b"text", [0; 4]]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "does not take a nonce of 12 bytes")]
+    fn a_nonce_of_the_wrong_length_is_a_mistake_of_the_caller() {
+        seal(&Aead::new(Algorithm::AesSiv, &[0; 64]).unwrap(), &[0; 12], b"", b"");
+    }
+
+    #[test]
+    fn threads_share_a_key() {
+        for algorithm in Algorithm::ALL {
+            let aead = Aead::new(algorithm, &vec![5; algorithm.key_len()]).unwrap();
+            let nonce = vec![6; algorithm.nonce_len()];
+            let expected = seal(&aead, &nonce, b"", &[7; 4096]);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..200).for_each(|_| assert!(seal(&aead, &nonce, b"", &[7; 4096]) == expected)));
+                }
+            });
+        }
+    }
+
+    fn back_ends(algorithm: Algorithm, key: &[u8; 32]) -> impl Iterator<Item = Aead> {
+        let key = [*key, *key].concat();
+        let backends = Backend::all_for(algorithm).iter();
+        backends.map(move |&back_end| Aead::with_backend(back_end, algorithm, &key[..algorithm.key_len()]).unwrap())
+    }
+
+    fn seal(aead: &Aead, nonce: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut out = vec![0xCC; plain.len() + TAG_LEN];
+        aead.seal(nonce, aad, plain, &mut out);
+        out
+    }
+}

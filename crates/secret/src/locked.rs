@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn pages_to_be_wiped_on_fork_are_marked_so() {
+        let locked = Locked::<[u8; 64]>::zeroed_on(OnFork::Wipe);
+        let flags = vm_flags_at(locked.as_ptr() as usize);
+        assert_eq!(flags.contains(" wf"), locked.is_wiped_on_fork(), "{flags}");
+        assert!(!Locked::<[u8; 64]>::zeroed().is_wiped_on_fork());
+    }
+
+    #[test]
     fn a_dropped_value_is_dropped_once() {
         let witness = std::sync::Arc::new(());
         let locked = Locked::new(witness.clone());
