@@ -240,9 +240,10 @@ impl<B: Backing> Vault<B> {
         let is_known = |range: &std::ops::Range<u64>| {
             change.before.iter().any(|(at, raw)| *at <= range.start && *at + raw.len() as u64 >= range.end)
         };
-        let overwrites_holes = !overlap.is_empty() && !is_known(&overlap) && !self.is_dense(change)?;
-        let extends = end > old.len && !self.has_room(end - old.len.max(start));
-        if !overwrites_holes && !extends {
+        let is_new = end > old.len || !is_known(&overlap);
+        let is_tight = is_new && !self.has_room(end - start);
+        let may_fill_holes = is_new && !overlap.is_empty();
+        if !is_tight && !(may_fill_holes && !self.is_dense(change)?) {
             return Ok(());
         }
         match self.backing.reserve(change.file, start, end - start) {
