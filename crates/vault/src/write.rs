@@ -243,7 +243,7 @@ impl<B: Backing> Vault<B> {
         let is_new = end > old.len || !is_known(&overlap);
         let is_tight = is_new && !self.has_room(end - start);
         let may_fill_holes = is_new && !overlap.is_empty();
-        if !is_tight && !(may_fill_holes && !self.is_dense(change)?) {
+        if !is_tight && (!may_fill_holes || self.is_dense(change)?) {
             return Ok(());
         }
         match self.backing.reserve(change.file, start, end - start) {
