@@ -73,7 +73,10 @@ fn a_dev_dependency_may_not_go_up_either() {
 fn the_test_kit_stays_below_composition() {
     let graph = [package("testkit", "tests", &["actions"]), package("actions", "5", &[])];
     let broken = violations(&graph);
-    assert_eq!(broken, ["strongroom-testkit (tests) imports strongroom-actions (level 5): doubles stand on level 4 or below"]);
+    assert_eq!(
+        broken,
+        ["strongroom-testkit (tests) imports strongroom-actions (level 5): doubles stand on level 4 or below"]
+    );
 }
 
 #[test]

@@ -144,7 +144,8 @@ fn is_the_users(name: &OsStr) -> bool {
 
 fn attribute(file: &Path, name: &OsStr) -> Vec<u8> {
     let mut value = vec![0; 1 << 16];
-    let len = rustix::fs::lgetxattr(file, name, &mut value[..]).unwrap_or_else(|error| panic!("{file:?} {name:?}: {error}"));
+    let len =
+        rustix::fs::lgetxattr(file, name, &mut value[..]).unwrap_or_else(|error| panic!("{file:?} {name:?}: {error}"));
     value.truncate(len);
     value
 }

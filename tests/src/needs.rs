@@ -36,7 +36,9 @@ fn is_met(need: Need) -> bool {
     match need {
         Need::Fuse => Path::new("/dev/fuse").exists() && tool("fusermount3").is_some(),
         Need::Root => rustix::process::geteuid().is_root(),
-        Need::Images => Path::new("/dev/loop-control").exists() && tool("mkfs.ext4").is_some() && tool("mkfs.xfs").is_some(),
+        Need::Images => {
+            Path::new("/dev/loop-control").exists() && tool("mkfs.ext4").is_some() && tool("mkfs.xfs").is_some()
+        }
         Need::Gocryptfs => Program::Gocryptfs.is_installed(),
         Need::Program(name) => tool(name).is_some(),
     }

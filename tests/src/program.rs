@@ -321,7 +321,7 @@ fn insist(mountpoint: &Path, command: &mut Command) {
     panic!("{mountpoint:?} stays mounted: {said}");
 }
 
-fn detach(mountpoint: &Path) -> std::io::Result<()> {
+pub(crate) fn detach(mountpoint: &Path) -> std::io::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(rustix::mount::unmount(mountpoint, rustix::mount::UnmountFlags::DETACH)?);
     }
@@ -330,8 +330,13 @@ fn detach(mountpoint: &Path) -> std::io::Result<()> {
 
 /// Whether something is mounted exactly here, dead or alive.
 pub fn is_mountpoint(path: &Path) -> bool {
-    let Ok(table) = std::fs::read_to_string("/proc/thread-self/mountinfo") else { return false };
-    table.lines().any(|line| line.split(' ').nth(4).is_some_and(|mounted| Path::new(mounted) == path))
+    mountpoints().iter().any(|mounted| mounted == path)
+}
+
+/// All mount points that this thread sees, the latest last.
+pub(crate) fn mountpoints() -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+    table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
 }
 
 /// A program on PATH, or among those that `scripts/test` installed for the tests.

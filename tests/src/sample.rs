@@ -8,7 +8,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, makedev, mknodat, setxattr, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, makedev, mknodat, setxattr, utimensat,
+};
 
 use crate::capture::path_of;
 use crate::process::run;
@@ -17,8 +19,8 @@ use crate::random::Random;
 
 /// Sizes around every border there is: blocks of 4096, file header of 18, block overheads of 32 and 40, requests.
 const SIZES: [usize; 41] = [
-    0, 1, 2, 15, 16, 17, 18, 19, 31, 32, 33, 40, 50, 63, 64, 65, 4055, 4056, 4063, 4064, 4077, 4078, 4079, 4095, 4096, 4097,
-    4110, 4114, 4128, 4136, 4146, 8191, 8192, 8193, 8256, 12_288, 65_535, 65_537, 131_072, 1_048_576, 1_048_577,
+    0, 1, 2, 15, 16, 17, 18, 19, 31, 32, 33, 40, 50, 63, 64, 65, 4055, 4056, 4063, 4064, 4077, 4078, 4079, 4095, 4096,
+    4097, 4110, 4114, 4128, 4136, 4146, 8191, 8192, 8193, 8256, 12_288, 65_535, 65_537, 131_072, 1_048_576, 1_048_577,
 ];
 
 /// Fills `root` with a tree that a volume of `format` can hold.
@@ -45,7 +47,9 @@ fn grow_names(root: &Path, random: &mut Random) {
         fs::create_dir(&deep).unwrap();
         fs::write(deep.join("file"), random.bytes(100)).unwrap();
     }
-    for (index, odd) in ["gocryptfs.conf.x", "gocryptfs.longname.", "a b", "-rf", "\n", "%s%n", "ümläut", "*?"].iter().enumerate() {
+    for (index, odd) in
+        ["gocryptfs.conf.x", "gocryptfs.longname.", "a b", "-rf", "\n", "%s%n", "ümläut", "*?"].iter().enumerate()
+    {
         fs::write(folder.join(format!("{odd}{index}")), odd).unwrap();
     }
 }
@@ -55,7 +59,11 @@ fn name(len: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = match len % 3 {
         0 => random.bytes(len).into_iter().map(|byte| b'a' + byte % 26).collect(),
         1 => "é".repeat(len / 2 + 1).into_bytes()[..len].to_vec(),
-        _ => random.bytes(len).into_iter().map(|byte| if matches!(byte, 0 | b'/') { 0xff } else { byte }).collect::<Vec<_>>(),
+        _ => random
+            .bytes(len)
+            .into_iter()
+            .map(|byte| if matches!(byte, 0 | b'/') { 0xff } else { byte })
+            .collect::<Vec<_>>(),
     };
     if bytes.iter().all(|byte| *byte == b'.') {
         bytes[0] = b'x';

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use crate::program::{detach, mountpoints};
+
 /// The passphrase of every test volume.
 pub const PASSPHRASE: &str = "correct horse battery staple";
 
@@ -58,6 +60,15 @@ impl Scratch {
     }
 }
 
+impl Drop for Scratch {
+    /// Takes down what is still mounted in it, the latest first, so that it can be removed.
+    fn drop(&mut self) {
+        for mounted in mountpoints().into_iter().rev().filter(|path| path.starts_with(self.root.path())) {
+            let _ = detach(&mounted);
+        }
+    }
+}
+
 impl Default for Scratch {
     fn default() -> Self {
         Self::new()
@@ -71,6 +82,7 @@ fn leave_the_shared_mounts() {
     }
     // SAFETY: a mount namespace of its own takes nothing away that other threads rely on: no descriptor table is unshared.
     if unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.is_ok() {
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("own mounts can be made private");
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .expect("own mounts can be made private");
     }
 }
