@@ -10,6 +10,7 @@ mod init;
 mod mount;
 mod open;
 mod passwd;
+mod process;
 mod speed;
 mod umount;
 
@@ -20,6 +21,7 @@ pub use init::{Created, Init, RecoveryKey, init};
 pub use mount::{Mount, Mounted, mount};
 pub use open::{Conf, OpenVault, open_vault};
 pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
+pub use process::{UmaskGuard, no_core_dumps};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};
 

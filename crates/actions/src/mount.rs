@@ -24,6 +24,15 @@ pub struct Mount {
     pub options: MountOptions,
 }
 
+impl Mount {
+    /// What came of it, as seen from another process than the one that serves the mount.
+    pub fn outcome(&self) -> Mounted {
+        let resolved = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let mountpoint = resolved(&self.mountpoint);
+        Mounted { cipher_dir: resolved(&self.dir), read_only: is_read_only(&mountpoint), mountpoint }
+    }
+}
+
 /// A vault that is mounted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mounted {

@@ -1,0 +1,89 @@
+//! Being called by mount(8) and fstab: `mount -t fuse.strongroom CIPHERDIR MOUNTPOINT -o ...` ends in
+//! `strongroom CIPHERDIR MOUNTPOINT -o rw,...` (by mount.fuse3), or in `mount.strongroom CIPHERDIR MOUNTPOINT -o ...` where
+//! this program is linked as such.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+/// Turns the call of a mount helper into the command `mount`. Any other call is left as it is.
+pub fn as_command(arguments: Vec<OsString>, is_command: impl Fn(&str) -> bool) -> Vec<OsString> {
+    let called_as = arguments.first().and_then(|name| Path::new(name).file_name()).and_then(OsStr::to_str);
+    if matches!(called_as, Some("mount.strongroom" | "mount.fuse.strongroom")) {
+        return insert_mount(without_helper_flags(arguments));
+    }
+    match arguments.get(1..) {
+        Some([first, second, ..]) if is_place(first, is_command) && !is_option(second) => insert_mount(arguments),
+        _ => arguments,
+    }
+}
+
+/// A directory rather than a mistyped command.
+fn is_place(argument: &OsStr, is_command: impl Fn(&str) -> bool) -> bool {
+    if is_option(argument) || argument.to_str().is_some_and(is_command) {
+        return false;
+    }
+    argument.as_encoded_bytes().contains(&b'/') || Path::new(argument).is_dir()
+}
+
+fn is_option(argument: &OsStr) -> bool {
+    argument.as_encoded_bytes().starts_with(b"-")
+}
+
+fn insert_mount(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    arguments.insert(1, "mount".into());
+    arguments
+}
+
+/// mount(8) passes on `-s` (ignore unknown options), `-v`, `-n` (no mtab) and `-t TYPE`, which say nothing here.
+fn without_helper_flags(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut kept = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("-s" | "-v" | "-n") => {}
+            Some("-t") => drop(arguments.next()),
+            _ => kept.push(argument),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(line: &str) -> String {
+        let arguments = line.split(' ').map(OsString::from).collect();
+        let words = as_command(arguments, |word| ["mount", "info"].contains(&word));
+        words.join(OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn the_call_of_mount_fuse3_is_a_mount() {
+        assert_eq!(line("strongroom /c /m -o rw,dev,suid"), "strongroom mount /c /m -o rw,dev,suid");
+    }
+
+    #[test]
+    fn the_call_of_mount_8_is_a_mount_whatever_the_names() {
+        assert_eq!(
+            line("/sbin/mount.strongroom info m -s -n -t fuse.x -o ro"),
+            "/sbin/mount.strongroom mount info m -o ro"
+        );
+        assert_eq!(line("mount.fuse.strongroom c m"), "mount.fuse.strongroom mount c m");
+    }
+
+    #[test]
+    fn commands_options_and_mistyped_commands_are_left_alone() {
+        for same in [
+            "strongroom info /c",
+            "strongroom mount /c /m",
+            "strongroom --json info",
+            "strongroom imfo /c",
+            "strongroom /c",
+        ] {
+            assert_eq!(line(same), same);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `strongroom init`
+
+use serde::Serialize;
+use strongroom_actions::{Created, Init};
+use strongroom_secret::resolve;
+
+use super::passphrase_of;
+use crate::{
+    args::InitArgs,
+    exit::{Exit, Failure},
+    face::Face,
+    prompt::NewSecret,
+    text,
+};
+
+/// The only output that has a secret in it.
+#[derive(Serialize)]
+struct CreatedWithKey<'a> {
+    #[serde(flatten)]
+    created: &'a Created,
+    recovery_key: &'a str,
+}
+
+pub fn run(args: &InitArgs, face: Face) -> Result<Exit, Failure> {
+    strongroom_actions::no_core_dumps();
+    let request = Init {
+        dir: args.dir.clone(),
+        cipher: args.cipher.into(),
+        names: args.names.into(),
+        long_name_max: args.long_name_max,
+        scrypt_log_n: args.scrypt_log_n,
+    };
+    let passphrase = || resolve(&args.passphrase.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
+    let (created, key) = strongroom_actions::init(&request, passphrase)?;
+    key.show(|recovery_key| {
+        face.tell(&CreatedWithKey { created: &created, recovery_key }, |style| {
+            text::created(&created, recovery_key, style)
+        })
+    })?;
+    Ok(Exit::OK)
+}

@@ -1,0 +1,57 @@
+//! One file a command that does something: plain structs down, results to the face.
+
+mod check;
+mod init;
+mod mount;
+mod passwd;
+mod words;
+
+use std::{ffi::OsString, path::Path, time::Duration};
+
+use crate::{
+    args::Command,
+    exit::{Exit, Failure},
+    face::Face,
+    progress::{Progress, Unit},
+    text,
+};
+
+/// Runs a command. `arguments` are those of this process, for one that starts itself again.
+pub fn run(command: Command, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(&args, face),
+        Command::Mount(args) => mount::run(&args, face, arguments),
+        Command::Umount(args) => {
+            let unmounted = strongroom_actions::umount(&args.mountpoint, args.lazy)?;
+            face.tell(&unmounted, |_| text::unmounted(&unmounted))?;
+            Ok(Exit::OK)
+        }
+        Command::Passwd(args) => passwd::run(&args, face),
+        Command::Info(args) => {
+            let info = strongroom_actions::info(&args.dir)?;
+            face.tell(&info, |_| text::info(&info))?;
+            Ok(Exit::OK)
+        }
+        Command::Check(args) => check::run(&args, face),
+        Command::Speed(_) => speed(face),
+        Command::Completions(args) => words::completions(args.shell),
+        Command::Man(args) => words::man(args.command.as_deref()),
+        Command::Help(args) => words::help(args.topic.as_deref()),
+    }
+}
+
+/// How long each cipher is measured.
+const MEASURED: Duration = Duration::from_millis(400);
+
+fn speed(face: Face) -> Result<Exit, Failure> {
+    let progress = Progress::new(Unit::Steps, face.json);
+    let speed = strongroom_actions::speed(MEASURED, &progress);
+    progress.finish();
+    face.tell(&speed, |_| text::speed(&speed))?;
+    Ok(Exit::OK)
+}
+
+/// What the passphrase of a vault is called, in prompts and messages.
+fn passphrase_of(dir: &Path) -> String {
+    format!("passphrase of {}", dir.display())
+}

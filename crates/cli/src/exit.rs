@@ -1,0 +1,289 @@
+//! Exit codes and hints: where failures become numbers, and advice. The codes are stable; a new one takes a new number.
+
+use std::{fmt, io};
+
+use strongroom_actions::{ActionError, MountError, UmountError, ready::LaunchError};
+use strongroom_secret::SecretError;
+
+/// How this process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+/// A line of the table: code, name, meaning.
+pub type Line = (Exit, &'static str, &'static str);
+
+impl Exit {
+    pub const OK: Exit = Exit(0);
+    pub const FAILURE: Exit = Exit(1);
+    pub const USAGE: Exit = Exit(2);
+    pub const WRONG_SECRET: Exit = Exit(3);
+    pub const NO_VAULT: Exit = Exit(4);
+    pub const BAD_CONFIG: Exit = Exit(5);
+    pub const NOT_EMPTY: Exit = Exit(6);
+    pub const IN_USE: Exit = Exit(7);
+    pub const NO_SECRET: Exit = Exit(8);
+    pub const MOUNTPOINT: Exit = Exit(9);
+    pub const MOUNT_FAILED: Exit = Exit(10);
+    pub const DAMAGED: Exit = Exit(11);
+    pub const NOT_MOUNTED: Exit = Exit(12);
+    pub const BUSY: Exit = Exit(13);
+    pub const INTERRUPTED: Exit = Exit(130);
+
+    /// The table.
+    pub const ALL: &[Line] = &[
+        (Exit::OK, "ok", "Done."),
+        (Exit::FAILURE, "failure", "It failed in a way that has no code of its own."),
+        (Exit::USAGE, "usage", "The command line makes no sense."),
+        (Exit::WRONG_SECRET, "wrong-secret", "The passphrase or the recovery key is wrong."),
+        (Exit::NO_VAULT, "no-vault", "CIPHERDIR does not exist, cannot be used, or holds no vault."),
+        (Exit::BAD_CONFIG, "bad-config", "gocryptfs.conf is damaged, or of a kind that is not known."),
+        (Exit::NOT_EMPTY, "not-empty", "init: CIPHERDIR is not empty, or is a vault already."),
+        (Exit::IN_USE, "in-use", "Another process uses the vault."),
+        (Exit::NO_SECRET, "no-secret", "The passphrase or the recovery key could not be read."),
+        (Exit::MOUNTPOINT, "mountpoint", "MOUNTPOINT does not exist, is not empty, or is in the wrong place."),
+        (Exit::MOUNT_FAILED, "mount-failed", "The mount could not be made, or ended badly."),
+        (Exit::DAMAGED, "damaged", "check: something in the vault is damaged."),
+        (Exit::NOT_MOUNTED, "not-mounted", "umount: no vault is mounted at MOUNTPOINT."),
+        (Exit::BUSY, "busy", "umount: programs still use the mount."),
+        (Exit::INTERRUPTED, "interrupted", "Interrupted at the terminal."),
+    ];
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        self.0
+    }
+
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(exit, ..)| *exit == self).map_or("failure", |(_, name, _)| name)
+    }
+
+    /// What a process that was started for this one ended with.
+    pub fn of_code(code: u8) -> Exit {
+        Self::ALL.iter().map(|(exit, ..)| *exit).find(|exit| exit.0 == code).unwrap_or(Exit::FAILURE)
+    }
+}
+
+/// The table as text.
+pub fn table() -> String {
+    let line = |(exit, name, meaning): &Line| format!("{:>5}  {name:<13} {meaning}\n", exit.code());
+    Exit::ALL.iter().map(line).collect()
+}
+
+/// Why a command failed: what was attempted on what and why it failed, and what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What was attempted on what, and why it failed.
+    pub message: String,
+    /// What to do, if something can be said.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string(), hint: None }
+    }
+
+    /// Adds what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn with(exit: Exit, message: impl fmt::Display, hint: Option<String>) -> Self {
+        Self { exit, message: message.to_string(), hint }
+    }
+
+    /// For a pipe: message and hint in one.
+    pub fn to_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}{HINT_MARK}{hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    fn of_line(exit: Exit, line: &str) -> Self {
+        match line.split_once(HINT_MARK) {
+            Some((message, hint)) => Failure::new(exit, message).hint(hint),
+            None => Failure::new(exit, line),
+        }
+    }
+}
+
+/// ASCII's unit separator, which no message holds.
+const HINT_MARK: char = '\x1f';
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        let (exit, hint) = match error {
+            ActionError::Secret(error) => return error.into(),
+            ActionError::Umount(error) => return error.into(),
+            ActionError::CipherDir { ref source, .. } => (Exit::NO_VAULT, cipher_dir_hint(source)),
+            ActionError::NotAVault(ref dir) => (
+                Exit::NO_VAULT,
+                Some(format!("Check the path; to make a new vault there: strongroom init {}", dir.display())),
+            ),
+            ActionError::NotEmpty { .. } => (
+                Exit::NOT_EMPTY,
+                Some("Give an empty directory, or one that does not exist yet: a vault is made there, files are moved in through its mount.".into()),
+            ),
+            ActionError::AlreadyAVault(ref dir) => {
+                (Exit::NOT_EMPTY, Some(format!("See what it is: strongroom info {}", dir.display())))
+            }
+            ActionError::Conf { .. } => (
+                Exit::BAD_CONFIG,
+                Some("Put gocryptfs.conf back from a backup; it changes only with the passphrase.".into()),
+            ),
+            ActionError::Settings { .. } => (Exit::USAGE, None),
+            ActionError::WrongPassphrase(ref dir) => (
+                Exit::WRONG_SECRET,
+                Some(format!("With the recovery key a new passphrase can be set: strongroom passwd --recovery-key {}", dir.display())),
+            ),
+            ActionError::WrongRecoveryKey(_) => {
+                (Exit::WRONG_SECRET, Some("Check that it is the key of this vault; nothing was changed.".into()))
+            }
+            ActionError::MalformedRecoveryKey(_) => {
+                (Exit::NO_SECRET, Some("It was shown when the vault was made: eight groups of eight digits 0-9, a-f.".into()))
+            }
+            ActionError::InUse { .. } => (
+                Exit::IN_USE,
+                Some("Unmount it first (strongroom umount MOUNTPOINT), or mount it everywhere with --shared-storage.".into()),
+            ),
+            ActionError::Mount { ref source, .. } => (mount_exit(source), source.hint()),
+            ActionError::NotReadBack(_) => {
+                (Exit::FAILURE, Some("Try again; if it happens twice, suspect this machine's memory.".into()))
+            }
+            ActionError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
+            ActionError::Vault { .. } | _ => (Exit::FAILURE, None),
+        };
+        Failure::with(exit, error, hint)
+    }
+}
+
+fn cipher_dir_hint(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some("Check the path.".into()),
+        io::ErrorKind::NotADirectory => Some("CIPHERDIR is the directory that holds gocryptfs.conf.".into()),
+        _ => io_hint(error),
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "Run it as the user whom the directory belongs to.",
+        io::ErrorKind::ReadOnlyFilesystem => "The file system is read-only; remount it for writing.",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room on the file system and try again.",
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn mount_exit(error: &MountError) -> Exit {
+    match error {
+        MountError::NoMountpoint(_)
+        | MountError::NotADirectory(_)
+        | MountError::NotEmpty(_)
+        | MountError::IsCipherDir(_)
+        | MountError::InsideCipherDir { .. }
+        | MountError::ContainsCipherDir { .. }
+        | MountError::DeadMount(_)
+        | MountError::Unreadable { .. } => Exit::MOUNTPOINT,
+        _ => Exit::MOUNT_FAILED,
+    }
+}
+
+impl From<UmountError> for Failure {
+    fn from(error: UmountError) -> Self {
+        let exit = match error {
+            UmountError::NotMounted(_) | UmountError::NotOurs { .. } | UmountError::Unreadable { .. } => {
+                Exit::NOT_MOUNTED
+            }
+            UmountError::Busy { .. } => Exit::BUSY,
+            _ => Exit::FAILURE,
+        };
+        let hint = error.hint();
+        Failure::with(exit, error, hint)
+    }
+}
+
+impl From<MountError> for Failure {
+    fn from(error: MountError) -> Self {
+        let (exit, hint) = (mount_exit(&error), error.hint());
+        Failure::with(exit, error, hint)
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let hint = match &error {
+            SecretError::Prompt { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+                return Failure::new(Exit::INTERRUPTED, "interrupted; nothing was changed");
+            }
+            SecretError::NobodyToAsk { .. } => Some(
+                "Say where it is: --passphrase-file FILE, --passphrase-command COMMAND or --passphrase-stdin.".into(),
+            ),
+            SecretError::NoCredentials { .. } => {
+                Some("A service gets it with LoadCredential= or SetCredentialEncrypted= in its unit.".into())
+            }
+            SecretError::File { source, .. } => io_hint(source),
+            _ => None,
+        };
+        Failure::with(Exit::NO_SECRET, error, hint)
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Failed { code, message } => Failure::of_line(Exit::of_code(code), &message),
+            other => Failure::new(Exit::MOUNT_FAILED, other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_and_no_name_stands_for_two_things() {
+        for (i, (exit, name, _)) in Exit::ALL.iter().enumerate() {
+            for (other, other_name, _) in &Exit::ALL[i + 1..] {
+                assert!(exit != other && name != other_name, "{name} {other_name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_goes_through_a_pipe_unchanged() {
+        let failure = Failure::new(Exit::IN_USE, "a\nb").hint("c");
+        let back = Failure::of_line(Exit::of_code(7), &failure.to_line());
+        assert_eq!((back.exit, back.message.as_str(), back.hint.as_deref()), (Exit::IN_USE, "a\nb", Some("c")));
+    }
+
+    #[test]
+    fn the_codes_are_those_that_were_promised() {
+        let codes: Vec<_> = Exit::ALL.iter().map(|(exit, name, _)| (exit.code(), *name)).collect();
+        let promised = [
+            (0, "ok"),
+            (1, "failure"),
+            (2, "usage"),
+            (3, "wrong-secret"),
+            (4, "no-vault"),
+            (5, "bad-config"),
+            (6, "not-empty"),
+            (7, "in-use"),
+            (8, "no-secret"),
+            (9, "mountpoint"),
+            (10, "mount-failed"),
+            (11, "damaged"),
+            (12, "not-mounted"),
+            (13, "busy"),
+            (130, "interrupted"),
+        ];
+        assert_eq!(codes, promised);
+    }
+}

@@ -1,0 +1,260 @@
+//! Results in sentences.
+
+use strongroom_actions::{
+    CheckReport, Created, How, InUse, Info, Mounted, PassphraseChanged, Problem, Speed, Unmounted,
+};
+
+use crate::face::Style;
+
+/// A vault was made; this is the only time its recovery key is seen.
+pub fn created(created: &Created, recovery_key: &str, style: Style) -> String {
+    let dir = created.cipher_dir.display();
+    let key = style.bold(recovery_key);
+    let (cipher, names) = (cipher(created.cipher), names(created.names));
+    format!(
+        "Made a vault in {dir}: contents are sealed with {cipher}, names are {names}.
+
+Its recovery key, shown this once:
+
+    {key}
+
+Whoever has it can open the vault without the passphrase, and without one of the two nobody can. Write it down and keep
+it apart from this machine.
+
+Next: strongroom mount {dir} MOUNTPOINT
+"
+    )
+}
+
+fn cipher(word: &str) -> &str {
+    match word {
+        "aes-gcm" => "AES-256-GCM",
+        "aes-siv" => "AES-SIV",
+        "xchacha20-poly1305" => "XChaCha20-Poly1305",
+        other => other,
+    }
+}
+
+fn names(word: &str) -> &str {
+    match word {
+        "encrypted" => "encrypted",
+        "deterministic" => "encrypted, equal names alike",
+        "plaintext" => "not encrypted",
+        other => other,
+    }
+}
+
+/// A vault is mounted.
+pub fn mounted(mounted: &Mounted, in_foreground: bool) -> String {
+    let (dir, mountpoint) = (mounted.cipher_dir.display(), mounted.mountpoint.display());
+    let how = if mounted.read_only { ", read-only" } else { "" };
+    let end = match in_foreground {
+        true => "Press Ctrl-C to unmount it.".to_owned(),
+        false => format!("To unmount it: strongroom umount {mountpoint}"),
+    };
+    format!("Mounted {dir} at {mountpoint}{how}. {end}\n")
+}
+
+/// A mount was ended.
+pub fn unmounted(unmounted: &Unmounted) -> String {
+    let mountpoint = unmounted.mountpoint.display();
+    match unmounted.how {
+        How::Ended => format!("Unmounted {mountpoint}. All that was written is on the disk.\n"),
+        How::Lingering => format!("Unmounted {mountpoint}. Programs still use it; it ends with the last of them.\n"),
+        How::Cleared => {
+            format!("Cleared {mountpoint}. Its process had been killed; what it had not written yet is lost.\n")
+        }
+    }
+}
+
+/// A passphrase was changed.
+pub fn passphrase_changed(changed: &PassphraseChanged) -> String {
+    format!(
+        "Changed the passphrase of {}. The recovery key is the same as before.\nOld copies of gocryptfs.conf still open with the old passphrase; delete them if it is known to others.\n",
+        changed.cipher_dir.display()
+    )
+}
+
+/// What a vault is made of.
+pub fn info(info: &Info) -> String {
+    let scrypt = &info.scrypt;
+    let stretched = format!(
+        "scrypt with N = 2^{}, r = {}, p = {}; {} of memory an attempt",
+        scrypt.log_n,
+        scrypt.r,
+        scrypt.p,
+        bytes(scrypt.memory)
+    );
+    let names = match info.long_name_max {
+        255 => names(info.names).to_owned(),
+        max => format!("{}; hashed if longer than {max} when encrypted", names(info.names)),
+    };
+    let lines = [
+        ("Vault", info.cipher_dir.display().to_string()),
+        ("Made by", info.creator.clone()),
+        ("Contents", cipher(info.cipher).to_owned()),
+        ("Names", names),
+        ("Passphrase", stretched),
+        ("Features", info.feature_flags.join(" ")),
+        ("In use", info.in_use.as_ref().map_or_else(|| "no".to_owned(), in_use)),
+    ];
+    lines.iter().map(|(label, value)| format!("{label:<11} {value}\n")).collect()
+}
+
+fn in_use(in_use: &InUse) -> String {
+    let by = in_use.pid.map_or_else(|| "yes".to_owned(), |pid| format!("by process {pid}"));
+    let mounts = in_use.mounts.iter().map(|mount| match mount.is_dead {
+        true => format!("; left mounted at {} by a process that is gone", mount.mountpoint.display()),
+        false => format!("; mounted at {}", mount.mountpoint.display()),
+    });
+    by + &mounts.collect::<String>()
+}
+
+/// What a check found.
+pub fn checked(report: &CheckReport, style: Style) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        text.push_str(&listed(problem, |path| style.red(path)));
+    }
+    if !report.notes.is_empty() {
+        text.push_str(&format!("{}\n", style.bold("Noticed, and harmless:")));
+        for note in &report.notes {
+            text.push_str(&listed(note, str::to_owned));
+        }
+    }
+    if report.unlisted > 0 {
+        text.push_str(&format!("and {} more\n", report.unlisted));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let counted = [(report.files, "file"), (report.directories, "directory"), (report.symlinks, "symbolic link")];
+    let counted: Vec<_> = counted.into_iter().map(|(n, noun)| count(n, noun)).collect();
+    let holes = match report.hole_bytes {
+        0 => String::new(),
+        holes => format!(" and {} of holes", bytes(holes)),
+    };
+    text.push_str(&format!(
+        "Checked {} in {}: {} authenticated{holes}.\n",
+        counted.join(", "),
+        report.cipher_dir.display(),
+        bytes(report.bytes),
+    ));
+    text.push_str(&match report.damaged {
+        0 => "Nothing is damaged.\n".to_owned(),
+        n => format!(
+            "{} found. What is listed cannot be read; everything else can. Restore it from a backup.\n",
+            style.red(&count(n, "problem"))
+        ),
+    });
+    text
+}
+
+fn listed(problem: &Problem, paint: impl Fn(&str) -> String) -> String {
+    format!("{}\n    {}\n    on disk: {}\n", paint(&problem.path), problem.detail, problem.disk_path)
+}
+
+/// What this machine's ciphers do.
+pub fn speed(speed: &Speed) -> String {
+    let mut text = String::new();
+    if let Some(processor) = &speed.processor {
+        text.push_str(&format!("{processor}, {}\n\n", count(speed.threads as u64, "thread")));
+    }
+    text.push_str(&format!("{:<20} {:<12} {:>12} {:>12}\n", "cipher", "made by", "encrypt", "decrypt"));
+    for cipher in &speed.ciphers {
+        let rate = |bytes_a_second: f64| format!("{:.0} MB/s", bytes_a_second / 1e6);
+        text.push_str(&format!(
+            "{:<20} {:<12} {:>12} {:>12}{}\n",
+            self::cipher(cipher.cipher),
+            cipher.implementation,
+            rate(cipher.encrypt),
+            rate(cipher.decrypt),
+            if cipher.is_used { "  in use" } else { "" },
+        ));
+    }
+    text.push_str(&format!(
+        "\nOn one thread, in blocks of 4 KiB. Trying a passphrase takes {:.0} ms.\n",
+        speed.unlock_milliseconds
+    ));
+    text
+}
+
+fn count(n: u64, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {noun}s"),
+    }
+}
+
+/// A number of bytes with three digits and a unit.
+fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if n < 1024 {
+        return count(n, "byte");
+    }
+    let mut value = n as f64;
+    let mut unit = "";
+    for next in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
+    }
+    let digits = if value < 10.0 && value.fract() != 0.0 { 1 } else { 0 };
+    format!("{value:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> CheckReport {
+        CheckReport {
+            cipher_dir: "/v".into(),
+            files: 1,
+            directories: 2,
+            symlinks: 0,
+            others: 0,
+            xattrs: 0,
+            bytes: 1500,
+            hole_bytes: 0,
+            damaged: 0,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            unlisted: 0,
+        }
+    }
+
+    #[test]
+    fn a_clean_check_is_two_sentences() {
+        let text = checked(&report(), Style::PLAIN);
+        assert_eq!(
+            text,
+            "Checked 1 file, 2 directories, 0 symbolic links in /v: 1.5 KiB authenticated.\nNothing is damaged.\n"
+        );
+    }
+
+    #[test]
+    fn damage_is_listed_by_plaintext_path_with_the_path_on_disk() {
+        let problem = Problem { path: "/a/b".into(), disk_path: "x/y".into(), kind: "block", detail: "d".into() };
+        let text = checked(&CheckReport { damaged: 1, problems: vec![problem], ..report() }, Style::PLAIN);
+        assert!(text.starts_with("/a/b\n    d\n    on disk: x/y\n\nChecked "), "{text}");
+        assert!(text.contains("1 problem found."), "{text}");
+    }
+
+    #[test]
+    fn bytes_have_three_digits_and_a_unit() {
+        let cases = [
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB"),
+            (64 << 20, "64 MiB"),
+            (1500, "1.5 KiB"),
+            (u64::MAX, "16 EiB"),
+        ];
+        for (n, text) in cases {
+            assert_eq!(bytes(n), text);
+        }
+    }
+}
