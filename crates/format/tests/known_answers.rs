@@ -179,6 +179,25 @@ fn the_master_key_is_wrapped_as_in_gocryptfs() {
     }
 }
 
+#[test]
+fn the_worked_bytes_of_the_document_are_these() {
+    let document = include_str!("../../../docs/FORMAT.md");
+    let answers = include_str!("known-answers.json");
+    let quoted: Vec<_> = (document.split('`').skip(1).step_by(2))
+        .filter(|text| text.len() >= 22 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_=.".contains(c)))
+        .filter(|text| text.chars().any(|c| c.is_ascii_digit()) && !text.contains("Poly1305"))
+        .collect();
+    assert!(quoted.len() >= 30, "only {} were found", quoted.len());
+    for text in quoted {
+        assert!(answers.contains(text), "{text} is not among the known answers");
+    }
+    let conf = document.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let superblock = Superblock::parse(conf.as_bytes()).unwrap();
+    assert_eq!(superblock.to_json(), conf.as_bytes());
+    let master = superblock.unlock(&Passphrase::new(b"test".to_vec())).unwrap();
+    assert_eq!(master.to_hex_groups().replace('-', ""), text(&self::answers()["masterkey"]));
+}
+
 /// Gives one thing after the other.
 struct Script(std::sync::Mutex<Vec<Vec<u8>>>);
 
