@@ -22,7 +22,7 @@ use strongroom_mount::operations::{
     Attr, Caller, DirectorySink, Kind, Making, NodeId, Opening, Operations, RenameMode, Reply, Room, Seek, SetAttr,
     Settings, StatFs, XattrMode,
 };
-use strongroom_mount::{Errno, MountOptions, Mountpoint, Session, harden};
+use strongroom_mount::{Errno, MountOptions, Mountpoint, Session, Termination, harden};
 use strongroom_vault::{DirEntry, SetTime, Timestamp};
 
 const CACHED_FILES: usize = 4096;
@@ -38,8 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let source = Path::new(source).canonicalize()?;
     let mountpoint = Mountpoint::check(Path::new(mountpoint), &source, options.nonempty)?;
     let operations = Arc::new(PassThrough::open(&source, &options)?);
+    let termination = Termination::catch()?;
     let mut session = Session::mount(operations, &mountpoint, &source, &options, Arc::new(Silent))?;
-    session.unmount_on_signals()?;
+    session.unmount_on(termination)?;
     session.wait()?;
     Ok(())
 }

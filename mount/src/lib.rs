@@ -25,4 +25,4 @@ pub use error::{Holder, MountError, UmountError};
 pub use harden::harden;
 pub use mountpoint::Mountpoint;
 pub use options::{MountOptions, OptionError, parse_duration};
-pub use session::{End, Session, Unmounter};
+pub use session::{End, Session, Termination, Unmounter};

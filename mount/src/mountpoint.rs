@@ -14,6 +14,8 @@ impl Mountpoint {
     pub fn check(path: &Path, cipher_dir: &Path, nonempty: bool) -> Result<Mountpoint, MountError> {
         let resolved = path.canonicalize().map_err(|source| look_failed(path, source))?;
         let unreadable = |source| look_failed(&resolved, source);
+        // The kernel may still remember the root of a mount whose server is gone.
+        rustix::fs::statfs(&resolved).map_err(|errno| unreadable(errno.into()))?;
         if !resolved.metadata().map_err(unreadable)?.is_dir() {
             return Err(MountError::NotADirectory(path.to_owned()));
         }

@@ -2,7 +2,8 @@
 //!
 //! How it ends: by umount(8) or fusermount3; by `--idle`; or by SIGTERM, SIGINT or SIGHUP. On a signal what programs wrote
 //! is flushed and the mount taken down; if it is in use it is taken out of sight, and ends with its last user. A second
-//! signal does not wait for them: the connection is cut, and they get errors.
+//! signal does not wait for them: the connection is cut, and they get errors. Where the kernel offers no way to cut it
+//! (/sys/fs/fuse/connections is not mounted), [`Session::wait`] returns all the same, and the end of the process does it.
 
 use std::any::Any;
 use std::io;
@@ -31,7 +32,7 @@ use crate::transport;
 /// A mounted file system that this process serves. Unmounts when dropped.
 pub struct Session {
     unmounter: Unmounter,
-    server: Option<JoinHandle<io::Result<()>>>,
+    ended: Receiver<Ended>,
     activity: Activity,
     observer: Arc<dyn Observer>,
     signals: Option<Handle>,
@@ -39,6 +40,14 @@ pub struct Session {
     idle_watch: Option<Sender<()>>,
     /// Kept until the end, such as the lock on the cipher directory.
     held: Vec<Box<dyn Any + Send>>,
+}
+
+/// What [`Session::wait`] waits for.
+enum Ended {
+    /// The kernel let go of the mount, or reading from it failed.
+    Served(io::Result<()>),
+    /// Waiting for that was given up.
+    GivenUp,
 }
 
 /// How a mount ended.
@@ -72,15 +81,11 @@ impl Session {
             let _ = device::unmount(mountpoint.path(), How::Lazily);
             MountError::Handshake(error)
         })?;
-        let mut session = Session {
-            unmounter: Unmounter::new(mountpoint.path()),
-            server: Some(server),
-            activity,
-            observer,
-            signals: None,
-            idle_watch: None,
-            held: Vec::new(),
-        };
+        let (sender, ended) = channel();
+        let unmounter = Unmounter::new(mountpoint.path(), sender.clone());
+        report_end(server, sender)?;
+        let mut session =
+            Session { unmounter, ended, activity, observer, signals: None, idle_watch: None, held: Vec::new() };
         session.answers()?;
         if let Some(limit) = options.idle {
             session.watch_idleness(limit)?;
@@ -98,16 +103,16 @@ impl Session {
         self.unmounter.clone()
     }
 
-    /// Takes the mount down when SIGTERM, SIGINT or SIGHUP arrives, as this file's beginning says.
-    pub fn unmount_on_signals(&mut self) -> Result<(), MountError> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(MountError::Serving)?;
+    /// Takes the mount down when a signal was caught, as this file's beginning says.
+    pub fn unmount_on(&mut self, termination: Termination) -> Result<(), MountError> {
+        let mut signals = termination.0;
         self.signals = Some(signals.handle());
         let (unmounter, observer) = (self.unmounter(), self.observer.clone());
         let obey = move || {
             for (count, signal) in signals.forever().enumerate() {
                 match count {
                     0 => unmounter.end_by_signal(signal, &*observer),
-                    _ => unmounter.cut(&*observer),
+                    _ => unmounter.cut(),
                 }
             }
         };
@@ -116,12 +121,11 @@ impl Session {
 
     /// Waits until the mount has ended: unmounted, and its last user gone.
     pub fn wait(mut self) -> Result<End, MountError> {
-        let server = self.server.take().expect("taken only here and on drop");
-        let served = server.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+        let ended = self.ended.recv();
         self.stop_watching();
-        // The mount is gone already, unless reading from the kernel failed.
-        let _ = self.unmounter.unmount_lazily();
-        served.map_err(MountError::Serving)?;
+        if let Ok(Ended::Served(Err(error))) = ended {
+            return Err(MountError::Serving(error));
+        }
         Ok(self.unmounter.end())
     }
 
@@ -150,15 +154,35 @@ impl Session {
     }
 }
 
+/// SIGTERM, SIGINT and SIGHUP, caught instead of ending the process.
+pub struct Termination(Signals);
+
+impl Termination {
+    /// Catches them from now on. To be done before mounting, lest a signal in between leave a dead mount; and after
+    /// questions at the terminal, which these signals are to end.
+    pub fn catch() -> Result<Termination, MountError> {
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map(Termination).map_err(MountError::Serving)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.stop_watching();
-        let Some(server) = self.server.take() else { return };
-        if self.unmounter.unmount().is_err() {
-            let _ = self.unmounter.unmount_lazily();
+        // After `wait` there is nothing left to unmount.
+        if self.unmounter.unmount().or_else(|_| self.unmounter.unmount_lazily()).is_ok() {
+            let _ = self.ended.recv();
         }
-        let _ = server.join();
     }
+}
+
+/// Tells when the server has ended, so that one can wait for that or for something else.
+fn report_end(server: JoinHandle<io::Result<()>>, ended: Sender<Ended>) -> Result<(), MountError> {
+    let report = move || {
+        let served = server.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+        // Nobody may be waiting any more.
+        let _ = ended.send(Ended::Served(served));
+    };
+    thread::Builder::new().name("end".into()).spawn(report).map(drop).map_err(MountError::Serving)
 }
 
 fn unmount_when_idle(limit: Duration, unmounter: &Unmounter, activity: &Activity, stopped: &Receiver<()>) {
@@ -181,14 +205,16 @@ pub struct Unmounter {
     mountpoint: Arc<Path>,
     device: Option<(u32, u32)>,
     end: Arc<Mutex<End>>,
+    give_up: Sender<Ended>,
 }
 
 impl Unmounter {
-    fn new(mountpoint: &Path) -> Unmounter {
+    fn new(mountpoint: &Path, give_up: Sender<Ended>) -> Unmounter {
         Unmounter {
             mountpoint: mountpoint.into(),
             device: mounts::device_at(mountpoint),
             end: Arc::new(Mutex::new(End::Unmounted)),
+            give_up,
         }
     }
 
@@ -247,11 +273,10 @@ impl Unmounter {
     }
 
     /// Breaks the connection, whoever uses the mount.
-    fn cut(&self, observer: &dyn Observer) {
-        let Some((_, connection)) = self.device else { return };
-        if let Err(error) = mounts::abort(connection) {
-            let path = self.mountpoint.display();
-            observer.observe(&Event::Warning(format!("cannot cut off the users of {path}: {error}")));
+    fn cut(&self) {
+        let aborted = self.device.map(|(_, connection)| mounts::abort(connection));
+        if !matches!(aborted, Some(Ok(()))) {
+            let _ = self.give_up.send(Ended::GivenUp);
         }
     }
 }

@@ -60,11 +60,13 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Place {
+        strongroom_mount::harden();
         let dir = tempfile::Builder::new().prefix("mounted-").tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let place = Place { dir, told: Arc::default(), master: MasterKey::generate(&OsRandom) };
         std::fs::create_dir(place.cipher()).unwrap();
         std::fs::create_dir(place.mnt()).unwrap();
+        std::fs::set_permissions(place.cipher(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let iv = DirIv::generate(&OsRandom);
         std::fs::write(place.cipher().join("gocryptfs.diriv"), iv.as_bytes()).unwrap();
         place
