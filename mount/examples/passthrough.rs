@@ -216,14 +216,14 @@ impl PassThrough {
 }
 
 fn attr(id: u64, stat: &Stat) -> Attr {
-    let time = |seconds: i64, nanoseconds: u64| Timestamp { seconds, nanoseconds: nanoseconds as u32 };
+    let time = |seconds, nanoseconds: u64| Timestamp { seconds, nanoseconds: nanoseconds as u32 };
     Attr {
         node: NodeId(id),
         size: stat.st_size as u64,
         blocks: stat.st_blocks as u64,
-        atime: time(stat.st_atime, stat.st_atime_nsec as u64),
-        mtime: time(stat.st_mtime, stat.st_mtime_nsec as u64),
-        ctime: time(stat.st_ctime, stat.st_ctime_nsec as u64),
+        atime: time(stat.st_atime, stat.st_atime_nsec),
+        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: time(stat.st_ctime, stat.st_ctime_nsec),
         kind: Kind::of_mode(stat.st_mode),
         permissions: stat.st_mode & 0o7777,
         links: stat.st_nlink as u32,
@@ -394,7 +394,8 @@ impl Operations for PassThrough {
 
     fn sync(&self, node: NodeId, data_only: bool) -> Reply<()> {
         let file = self.file(node)?;
-        Ok(if data_only { rustix::fs::fdatasync(file)? } else { rustix::fs::fsync(file)? })
+        let synced = if data_only { rustix::fs::fdatasync(file) } else { rustix::fs::fsync(file) };
+        Ok(synced?)
     }
 
     fn allocate(&self, node: NodeId, offset: u64, len: u64, mode: i32) -> Reply<()> {

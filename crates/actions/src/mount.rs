@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use strongroom_event::{Event, Observer};
-use strongroom_mount::{Adapter, MountError, MountOptions, Mountpoint, Session};
+use strongroom_mount::{Adapter, MountError, MountOptions, Mountpoint, Session, Termination};
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::VaultOptions;
 
@@ -74,9 +74,11 @@ pub fn mount(
     };
     let opened = open_vault(&dir, vault_options, passphrase, observer.clone())?;
     let adapter = Arc::new(Adapter::new(opened.vault, &options));
+    // Not earlier: these signals end the questions at the terminal. Not later: one in between would leave a dead mount.
+    let termination = Termination::catch().map_err(refused)?;
     let mut session = Session::mount(adapter, &mountpoint, &dir, &options, observer).map_err(refused)?;
     session.hold(opened.lock);
-    session.unmount_on_signals().map_err(refused)?;
+    session.unmount_on(termination).map_err(refused)?;
     let mounted =
         Mounted { cipher_dir: dir.clone(), mountpoint: mountpoint.path().to_owned(), read_only: options.read_only };
     Ok((session, mounted))
