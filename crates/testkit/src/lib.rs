@@ -6,14 +6,14 @@
 //! - [`Mounted`]: a vault used by paths, for the comparison.
 
 pub mod conform;
-//TMP mod mounted;
-//TMP mod op;
+mod mounted;
+mod op;
 mod random;
-//TMP mod reference_tree;
+mod reference_tree;
 mod sim;
 
-//TMP pub use mounted::{Fixture, Mounted};
-//TMP pub use op::{Op, Place, Spot, names, ops};
+pub use mounted::{Fixture, Mounted};
+pub use op::{Op, Place, SLOTS, at, names, op, ops, under};
 pub use random::{Dice, SeededRandom, bytes};
-//TMP pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
+pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
 pub use sim::{CrashState, Journal, KILLED, SimBacking, SimDir, SimFile, SimHeld};

@@ -1,0 +1,97 @@
+//! The vault against the reference model: generated sequences of operations, compared answer by answer and as whole
+//! trees, also after a remount. Longer with PROPTEST_CASES.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use strongroom_crypto::OsRandom;
+use strongroom_testkit::{Answer, Failure, Fixture, Journal, Mounted, Op, ReferenceTree, SimBacking, Snapshot, ops};
+use strongroom_vault::{Backing, RealBacking, VaultOptions};
+
+fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn options() -> impl Strategy<Value = VaultOptions> {
+    let open_files = prop_oneof![Just(0usize), Just(4)];
+    (prop_oneof![3 => Just(false), 1 => Just(true)], open_files)
+        .prop_map(|(shared, open_files)| VaultOptions { shared, open_files, ..VaultOptions::default() })
+}
+
+fn mode() -> impl Strategy<Value = usize> {
+    prop_oneof![2 => Just(0usize), 1 => 0..9usize]
+}
+
+/// Runs the operations on the model and on a vault over what `backing` gives, which is the same disk each time.
+fn compare<B: Backing>(mode: usize, options: VaultOptions, backing: impl Fn() -> B, ops: &[Op]) {
+    let fixture = Fixture::mode(mode);
+    let open = || fixture.open_with(backing(), options, Arc::new(OsRandom));
+    fixture.format(&backing());
+    let mut model = ReferenceTree::default();
+    let mut vault = open();
+    for (at, op) in ops.iter().enumerate() {
+        let expected = model.run(op);
+        let given = vault.run(op);
+        assert_answers(at, op, &given, &expected);
+        if *op == Op::Remount {
+            drop(vault);
+            vault = open();
+        }
+    }
+    assert_trees(&vault, &model.snapshot());
+    drop(vault);
+    assert_trees(&open(), &model.snapshot());
+}
+
+fn assert_answers(at: usize, op: &Op, given: &Result<Answer, Failure>, expected: &Result<Answer, Failure>) {
+    if given == expected {
+        return;
+    }
+    let short = |answer: &Result<Answer, Failure>| format!("{answer:?}").chars().take(300).collect::<String>();
+    panic!("operation {at}, {op:?}: the vault says {}, the model {}", short(given), short(expected));
+}
+
+fn assert_trees<B: Backing>(vault: &Mounted<B>, expected: &Snapshot) {
+    let mut given = vault.snapshot();
+    for (path, entry) in &mut given {
+        let Some(other) = expected.get(path) else { continue };
+        if other.mtime.is_none() {
+            entry.mtime = None;
+        }
+    }
+    let damage = vault.take_damage();
+    assert!(damage.is_empty(), "{damage:?}");
+    if given != *expected {
+        let differing: Vec<_> = given
+            .keys()
+            .chain(expected.keys())
+            .filter(|path| given.get(*path) != expected.get(*path))
+            .map(|path| (String::from_utf8_lossy(path), given.get(path), expected.get(path)))
+            .collect();
+        panic!("the trees differ (path, vault, model): {differing:#?}");
+    }
+}
+
+fn on_the_simulated_disk(mode: usize, options: VaultOptions, ops: &[Op]) {
+    let disk = SimBacking::new(Journal::Posix);
+    compare(mode, options, || disk.clone(), ops);
+}
+
+proptest! {
+    #![proptest_config(cases(600))]
+    #[test]
+    fn a_vault_behaves_like_a_posix_tree(mode in mode(), options in options(), ops in ops(40)) {
+        on_the_simulated_disk(mode, options, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+    #[test]
+    fn a_vault_in_a_real_directory_behaves_like_a_posix_tree(mode in mode(), options in options(), ops in ops(40)) {
+        rustix::process::umask(rustix::fs::Mode::empty());
+        let dir = tempfile::tempdir().unwrap();
+        compare(mode, options, || RealBacking::open(dir.path()).unwrap(), &ops);
+    }
+}
