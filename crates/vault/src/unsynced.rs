@@ -10,7 +10,7 @@ use crate::attr::NodeId;
 use crate::backing::Backing;
 use crate::directory::DIR_IV_NAME;
 use crate::error::Result;
-use crate::node::{Link, Node, NumberMap};
+use crate::node::{Link, Node, NumberMap, Reach};
 use crate::vault::Vault;
 
 /// Beyond so many directories with unsynced side files everything is synced at once.
@@ -107,6 +107,9 @@ impl<B: Backing> Vault<B> {
     /// fsync(2) of a directory: the names in it, and every side file without which it and they could not be read.
     pub fn sync_dir(&self, node: NodeId, _data_only: bool) -> Result<()> {
         let node = self.node(node)?;
+        if matches!(node.reach(), Reach::Kept(_)) {
+            return Ok(()); // removed: there are no names to sync
+        }
         self.sync_way_to(&node)?;
         let handle = self.dir_handle(&node)?;
         self.sync_side_files(&node)?;
