@@ -193,7 +193,9 @@ impl<B: Backing> Vault<B> {
     fn heal_iv(&self, node: &Arc<Node<B>>, dir: &B::Dir, what: String) -> Result<DirIv> {
         let mut holds_something = false;
         self.backing.list(dir, &mut |entry| {
-            holds_something |= entry.name != DIR_IV_NAME && !entry.name.starts_with(DIR_IV_LEFTOVER);
+            let is_of_the_format =
+                self.ciphers.names.classify(&entry.name, node.id == NodeId::ROOT) == Classified::Reserved;
+            holds_something |= !is_of_the_format && !entry.name.starts_with(DIR_IV_LEFTOVER);
         })?;
         if holds_something {
             let what = format!("the names in this directory are lost, the contents are not: {what}");
