@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use strongroom_durable::{DirLock, LockError};
+use strongroom_durable::DirLock;
 use strongroom_mount::mounts;
 
 use crate::{ActionError, open::Conf, words};
@@ -91,13 +91,11 @@ pub fn info(dir: &Path) -> Result<Info, ActionError> {
 }
 
 fn in_use(dir: &Path) -> Option<InUse> {
-    let pid = match DirLock::exclusive(dir) {
-        Err(LockError::Busy { owner, .. }) => Some(owner),
-        _ => None,
-    };
+    // Taking the lock to see whether it is free would get in the way of somebody who mounts just then.
+    let pid = DirLock::holder(dir).unwrap_or_default();
     let is_here = |mount: &mounts::MountEntry| mount.is_vault() && mount.source == OsStr::new(dir);
     let mounts = mounts::list().unwrap_or_default().into_iter().filter(is_here);
     let mounts: Vec<_> =
         mounts.map(|mount| MountedAt { is_dead: mount.is_dead(), mountpoint: mount.mountpoint }).collect();
-    (pid.is_some() || !mounts.is_empty()).then_some(InUse { pid: pid.flatten(), mounts })
+    (pid.is_some() || !mounts.is_empty()).then_some(InUse { pid, mounts })
 }

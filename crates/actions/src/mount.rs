@@ -10,7 +10,7 @@ use strongroom_vault::VaultOptions;
 
 use crate::{
     ActionError,
-    open::{Conf, open_vault},
+    open::{Conf, take},
 };
 
 /// What to mount, where, and how.
@@ -56,6 +56,7 @@ pub fn mount(
     let conf = Conf::read(&request.dir)?;
     let dir = conf.dir().to_owned();
     let refused = |source: MountError| ActionError::Mount { path: dir.clone(), source };
+    let lock = take(&dir, request.options.shared_storage, &*observer)?;
     let mountpoint = Mountpoint::check(&request.mountpoint, &dir, request.options.nonempty).map_err(refused)?;
     let mut options = request.options.clone();
     if !options.read_only && is_read_only(&dir) {
@@ -72,12 +73,12 @@ pub fn mount(
         acl: options.acl,
         ..VaultOptions::default()
     };
-    let opened = open_vault(&dir, vault_options, passphrase, observer.clone())?;
-    let adapter = Arc::new(Adapter::new(opened.vault, &options));
+    let vault = Arc::new(conf.open(vault_options, passphrase, observer.clone())?);
+    let adapter = Arc::new(Adapter::new(vault, &options));
     // Not earlier: these signals end the questions at the terminal. Not later: one in between would leave a dead mount.
     let termination = Termination::catch().map_err(refused)?;
     let mut session = Session::mount(adapter, &mountpoint, &dir, &options, observer).map_err(refused)?;
-    session.hold(opened.lock);
+    session.hold(lock);
     session.unmount_on(termination).map_err(refused)?;
     let mounted =
         Mounted { cipher_dir: dir.clone(), mountpoint: mountpoint.path().to_owned(), read_only: options.read_only };

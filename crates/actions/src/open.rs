@@ -64,6 +64,29 @@ impl Conf {
         self.superblock.ciphers(master).map_err(|source| ActionError::Conf { path: self.path.clone(), source })
     }
 
+    /// Opens the vault. Whoever does must have taken it.
+    pub(crate) fn open(
+        &self,
+        options: VaultOptions,
+        passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Vault, ActionError> {
+        let master = self.unlock(&passphrase()?)?;
+        self.open_with(&master, options, observer)
+    }
+
+    /// Opens the vault with its master key.
+    pub(crate) fn open_with(
+        &self,
+        master: &MasterKey,
+        options: VaultOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Vault, ActionError> {
+        let backing = RealBacking::open(&self.dir).map_err(|source| unusable(&self.dir, source))?;
+        Vault::new(backing, self.ciphers(master)?, options, observer, Arc::new(OsRandom))
+            .map_err(|source| ActionError::Vault { path: self.dir.clone(), source })
+    }
+
     /// Wraps the master key in another passphrase and replaces the configuration. It is the old one or the new one at
     /// any time, keeps its owner, and is read back, and unlocked, before the old one goes.
     pub(crate) fn rewrap(&mut self, master: &MasterKey, new: &Passphrase) -> Result<(), ActionError> {
@@ -151,19 +174,6 @@ pub fn open_vault(
 ) -> Result<OpenVault, ActionError> {
     let conf = Conf::read(dir)?;
     let lock = take(conf.dir(), options.shared, &*observer)?;
-    let master = conf.unlock(&passphrase()?)?;
-    let vault = assemble(&conf, &master, options, observer)?;
+    let vault = conf.open(options, passphrase, observer)?;
     Ok(OpenVault { vault: Arc::new(vault), lock, dir: conf.dir })
-}
-
-/// A vault of its parts.
-pub(crate) fn assemble(
-    conf: &Conf,
-    master: &MasterKey,
-    options: VaultOptions,
-    observer: Arc<dyn Observer>,
-) -> Result<Vault, ActionError> {
-    let backing = RealBacking::open(conf.dir()).map_err(|source| unusable(conf.dir(), source))?;
-    Vault::new(backing, conf.ciphers(master)?, options, observer, Arc::new(OsRandom))
-        .map_err(|source| ActionError::Vault { path: conf.dir().to_owned(), source })
 }

@@ -15,10 +15,7 @@ use strongroom_format::{MasterKey, NameMode};
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::{Kind, NodeId, Vault, VaultOptions};
 
-use crate::{
-    ActionError, RecoveryKey,
-    open::{Conf, assemble},
-};
+use crate::{ActionError, RecoveryKey, open::Conf};
 
 /// What opens the vault now.
 pub enum OldSecret {
@@ -70,7 +67,7 @@ fn prove(conf: &Conf, master: &MasterKey) -> Result<(), ActionError> {
         }
     };
     let options = VaultOptions { read_only: true, shared: true, xattrs: false, ..VaultOptions::default() };
-    let vault = assemble(conf, master, options, Arc::new(observer))?;
+    let vault = conf.open_with(master, options, Arc::new(observer))?;
     let links_are_sealed = conf.superblock().name_mode() != NameMode::Plaintext;
     let mut evidence = Evidence { vault, links_are_sealed, left: 1000, good_names: 0, bad_contents: 0 };
     let is_proved = evidence.look_into(NodeId::ROOT);

@@ -57,6 +57,14 @@ impl DirLock {
         Self::lock(path, FlockOperation::NonBlockingLockShared)
     }
 
+    /// The process that has the directory locked, without asking for the lock. None is found in another container.
+    pub fn holder(path: &Path) -> Result<Option<u32>, PathError> {
+        let stat = rustix::fs::stat(path).map_err(PathError::on("looking at", path))?;
+        let locks = Path::new("/proc/locks");
+        let text = fs::read_to_string(locks).map_err(PathError::on("reading", locks))?;
+        Ok(holder(&text, &stat))
+    }
+
     fn lock(path: &Path, operation: FlockOperation) -> Result<Self, LockError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::on("opening the directory", path))?;
@@ -114,6 +122,14 @@ mod tests {
             Err(LockError::Busy { owner, .. }) => assert_eq!(owner, Some(std::process::id())),
             other => panic!("expected Busy, got {other:?}"),
         }
+    }
+
+    #[test]
+    fn the_holder_is_told_without_disturbing_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(DirLock::holder(dir.path()).unwrap(), None);
+        let _held = DirLock::exclusive(dir.path()).unwrap();
+        assert_eq!(DirLock::holder(dir.path()).unwrap(), Some(std::process::id()));
     }
 
     #[test]
