@@ -175,7 +175,8 @@ impl<B: Backing> Mounted<B> {
 
     /// The whole tree as it can be seen. What cannot be read stands in `damaged`, by path.
     pub fn snapshot_with_damage(&self) -> (Snapshot, BTreeMap<Vec<u8>, Failure>) {
-        let mut walk = Walk { vault: &self.vault, snapshot: Snapshot::new(), damaged: BTreeMap::new(), firsts: BTreeMap::new() };
+        let mut walk =
+            Walk { vault: &self.vault, snapshot: Snapshot::new(), damaged: BTreeMap::new(), firsts: BTreeMap::new() };
         walk.visit(Vec::new(), NodeId::ROOT);
         (walk.snapshot, walk.damaged)
     }
@@ -230,7 +231,7 @@ impl<B: Backing> Used<'_, B> {
 
     fn parent(&mut self, at: &Place) -> Result<(NodeId, Vec<u8>)> {
         let (last, before) = at.names.split_last().expect("a place for a name has one");
-        let dir = self.resolve(&Place { base: at.base, names: before.to_vec() })?;
+        let dir = self.resolve(&Place { names: before.to_vec(), ..at.clone() })?;
         if self.vault.attr(dir)?.kind != Kind::Directory {
             return Err(Failure::NotADirectory);
         }

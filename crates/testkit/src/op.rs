@@ -34,62 +34,187 @@ pub struct Place {
     pub base: Option<usize>,
     /// Which names.
     pub names: Vec<usize>,
+    /// Puts the path of something that exists before the names, chosen by this number when the operation is run: of
+    /// anything if there are no names, else of a directory. See [`ReferenceTree::settle`](crate::ReferenceTree::settle).
+    pub pick: Option<u16>,
 }
 
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.base {
-            None => write!(f, "at(&{:?})", self.names),
-            Some(slot) => write!(f, "under({slot}, &{:?})", self.names),
+        match (self.base, self.pick) {
+            (_, Some(pick)) => write!(f, "picked({pick}, &{:?})", self.names),
+            (None, None) => write!(f, "at(&{:?})", self.names),
+            (Some(slot), None) => write!(f, "under({slot}, &{:?})", self.names),
         }
     }
 }
 
 /// A path from the root.
 pub fn at(names: &[usize]) -> Place {
-    Place { base: None, names: names.to_vec() }
+    Place { base: None, names: names.to_vec(), pick: None }
 }
 
 /// A path from a kept node.
 pub fn under(slot: usize, names: &[usize]) -> Place {
-    Place { base: Some(slot), names: names.to_vec() }
+    Place { base: Some(slot), names: names.to_vec(), pick: None }
 }
 
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Op {
-    Create { at: Place, permissions: u32 },
-    Mkdir { at: Place, permissions: u32 },
-    Mkfifo { at: Place },
-    Symlink { at: Place, len: usize },
-    ReadLink { at: Place },
-    Write { at: Place, offset: u64, len: usize, seed: u64 },
-    Read { at: Place, offset: u64, len: usize },
-    Truncate { at: Place, size: u64 },
-    Allocate { at: Place, offset: u64, len: u64, keep_size: bool },
-    Rename { from: Place, to: Place, mode: RenameMode },
-    Link { from: Place, to: Place },
-    Unlink { at: Place },
-    Rmdir { at: Place },
-    Chmod { at: Place, permissions: u32 },
-    SetTime { at: Place, seconds: i64 },
-    SetXattr { at: Place, name: usize, len: usize, mode: XattrMode },
-    Xattr { at: Place, name: usize },
-    RemoveXattr { at: Place, name: usize },
-    List { at: Place },
-    Sync { at: Place, data_only: bool },
-    SyncDir { at: Place },
+    Create {
+        at: Place,
+        permissions: u32,
+    },
+    Mkdir {
+        at: Place,
+        permissions: u32,
+    },
+    Mkfifo {
+        at: Place,
+    },
+    Symlink {
+        at: Place,
+        len: usize,
+    },
+    ReadLink {
+        at: Place,
+    },
+    Write {
+        at: Place,
+        offset: u64,
+        len: usize,
+        seed: u64,
+    },
+    Read {
+        at: Place,
+        offset: u64,
+        len: usize,
+    },
+    Truncate {
+        at: Place,
+        size: u64,
+    },
+    Allocate {
+        at: Place,
+        offset: u64,
+        len: u64,
+        keep_size: bool,
+    },
+    Rename {
+        from: Place,
+        to: Place,
+        mode: RenameMode,
+    },
+    Link {
+        from: Place,
+        to: Place,
+    },
+    Unlink {
+        at: Place,
+    },
+    Rmdir {
+        at: Place,
+    },
+    Chmod {
+        at: Place,
+        permissions: u32,
+    },
+    SetTime {
+        at: Place,
+        seconds: i64,
+    },
+    SetXattr {
+        at: Place,
+        name: usize,
+        len: usize,
+        mode: XattrMode,
+    },
+    Xattr {
+        at: Place,
+        name: usize,
+    },
+    RemoveXattr {
+        at: Place,
+        name: usize,
+    },
+    List {
+        at: Place,
+    },
+    Sync {
+        at: Place,
+        data_only: bool,
+    },
+    SyncDir {
+        at: Place,
+    },
     SyncAll,
     /// Looks the file up and keeps it in use, in place of what the slot had.
-    Keep { slot: usize, at: Place },
+    Keep {
+        slot: usize,
+        at: Place,
+    },
     /// Forgets what the slot has.
-    Release { slot: usize },
+    Release {
+        slot: usize,
+    },
     /// Closes the vault and opens it again.
     Remount,
 }
 
 impl Op {
+    /// The same with other places.
+    pub fn map_places(&self, mut to: impl FnMut(&Place) -> Place) -> Op {
+        let mut op = self.clone();
+        for place in op.places_mut() {
+            *place = to(place);
+        }
+        op
+    }
+
+    fn places_mut(&mut self) -> Vec<&mut Place> {
+        match self {
+            Op::Create { at, .. }
+            | Op::Mkdir { at, .. }
+            | Op::Mkfifo { at }
+            | Op::Symlink { at, .. }
+            | Op::ReadLink { at }
+            | Op::Write { at, .. }
+            | Op::Read { at, .. }
+            | Op::Truncate { at, .. }
+            | Op::Allocate { at, .. }
+            | Op::Unlink { at }
+            | Op::Rmdir { at }
+            | Op::Chmod { at, .. }
+            | Op::SetTime { at, .. }
+            | Op::SetXattr { at, .. }
+            | Op::Xattr { at, .. }
+            | Op::RemoveXattr { at, .. }
+            | Op::List { at }
+            | Op::Sync { at, .. }
+            | Op::SyncDir { at }
+            | Op::Keep { at, .. } => vec![at],
+            Op::Rename { from, to, .. } | Op::Link { from, to } => vec![from, to],
+            Op::SyncAll | Op::Release { .. } | Op::Remount => Vec::new(),
+        }
+    }
+
+    /// The places whose last name is made, changed or removed.
+    pub fn named_places(&self) -> Vec<&Place> {
+        match self {
+            Op::Create { at, .. }
+            | Op::Mkdir { at, .. }
+            | Op::Mkfifo { at }
+            | Op::Symlink { at, .. }
+            | Op::Unlink { at }
+            | Op::Rmdir { at } => vec![at],
+            Op::Rename { from, to, .. } => vec![from, to],
+            Op::Link { to, .. } => vec![to],
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it may change what is stored.
     pub fn is_change(&self) -> bool {
         !matches!(
@@ -118,14 +243,22 @@ fn name() -> impl Strategy<Value = usize> {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    let base = prop_oneof![7 => Just(None), 1 => (0..SLOTS).prop_map(Some)];
     let depth = prop_oneof![3 => vec(name(), 1), 2 => vec(name(), 2), 1 => vec(name(), 3)];
-    (base, depth).prop_map(|(base, names)| Place { base, names })
+    let blind = depth.prop_map(|names| at(&names));
+    let below_kept = (0..SLOTS, vec(name(), 1)).prop_map(|(slot, names)| under(slot, &names));
+    let existing = any::<u16>().prop_map(|pick| Place { pick: Some(pick), ..Place::default() });
+    prop_oneof![4 => existing, 4 => new_place(), 1 => blind, 1 => below_kept]
+}
+
+/// A name in a directory that exists.
+fn new_place() -> impl Strategy<Value = Place> {
+    (any::<u16>(), name()).prop_map(|(pick, name)| Place { base: None, names: vec![name], pick: Some(pick) })
 }
 
 /// A place that may also be a kept node itself.
 fn spot() -> impl Strategy<Value = Place> {
-    prop_oneof![4 => place(), 1 => (0..SLOTS).prop_map(|slot| under(slot, &[]))]
+    let existing = any::<u16>().prop_map(|pick| Place { pick: Some(pick), ..Place::default() });
+    prop_oneof![1 => place(), 3 => existing, 1 => (0..SLOTS).prop_map(|slot| under(slot, &[]))]
 }
 
 /// Offsets and sizes around the borders of blocks, and some further away.
@@ -165,8 +298,8 @@ pub fn op() -> impl Strategy<Value = Op> {
     let slot = || 0..SLOTS;
     let xattr = || 0..3usize;
     prop_oneof![
-        6 => (place(), permissions()).prop_map(|(at, permissions)| Op::Create { at, permissions }),
-        6 => (place(), permissions()).prop_map(|(at, permissions)| Op::Mkdir { at, permissions }),
+        6 => (new_place(), permissions()).prop_map(|(at, permissions)| Op::Create { at, permissions }),
+        6 => (new_place(), permissions()).prop_map(|(at, permissions)| Op::Mkdir { at, permissions }),
         1 => place().prop_map(|at| Op::Mkfifo { at }),
         2 => (place(), prop_oneof![1..60usize, Just(3031usize)]).prop_map(|(at, len)| Op::Symlink { at, len }),
         1 => spot().prop_map(|at| Op::ReadLink { at }),

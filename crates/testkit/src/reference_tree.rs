@@ -62,7 +62,14 @@ pub struct Entry {
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start: Vec<u8> = self.content.iter().take(4).copied().collect();
-        write!(f, "{:?} {:o} links {} len {} {start:x?}..", self.kind, self.permissions, self.links, self.content.len())?;
+        write!(
+            f,
+            "{:?} {:o} links {} len {} {start:x?}..",
+            self.kind,
+            self.permissions,
+            self.links,
+            self.content.len()
+        )?;
         write!(f, " xattrs {} mtime {:?}", self.xattrs.len(), self.mtime)
     }
 }
@@ -128,6 +135,15 @@ pub(crate) fn link_target(len: usize) -> Vec<u8> {
 impl ReferenceTree {
     /// Performs an operation.
     pub fn run(&mut self, op: &Op) -> Result {
+        for dir in op
+            .named_places()
+            .into_iter()
+            .filter_map(|place| self.parent(place).ok())
+            .map(|(dir, _)| dir)
+            .collect::<Vec<_>>()
+        {
+            self.node_by(dir).mtime = None; // even if it fails: a vault may have made and removed a side file
+        }
         match op {
             Op::Create { at, permissions } => self.make(at, Node::new(Kind::File, *permissions)),
             Op::Mkdir { at, permissions } => self.make(at, Node::new(Kind::Directory, *permissions)),
@@ -243,6 +259,35 @@ impl ReferenceTree {
         }
     }
 
+    /// The operation with every picked place made definite, as the tree is now.
+    pub fn settle(&self, op: &Op) -> Op {
+        op.map_places(|place| match place.pick {
+            None => place.clone(),
+            Some(pick) => {
+                let mut names = self.pick(usize::from(pick), place.names.is_empty());
+                names.extend(&place.names);
+                Place { base: place.base, names, pick: None }
+            }
+        })
+    }
+
+    /// The path of something that exists, or of a directory.
+    fn pick(&self, pick: usize, anything: bool) -> Vec<usize> {
+        let mut candidates = Vec::new();
+        let mut ahead = vec![(ROOT, Vec::new())];
+        while let Some((id, path)) = ahead.pop() {
+            let node = &self.nodes[&id];
+            for (name, child) in &node.entries {
+                let name = names().iter().position(|known| known == name).expect("all names are from the pool");
+                ahead.push((*child, [path.as_slice(), &[name]].concat()));
+            }
+            if if anything { id != ROOT } else { node.kind == Kind::Directory } {
+                candidates.push(path);
+            }
+        }
+        if candidates.is_empty() { vec![0] } else { candidates.swap_remove(pick % candidates.len()) }
+    }
+
     /// The tree as it is.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::new();
@@ -282,7 +327,7 @@ impl ReferenceTree {
     /// The directory and the name that a path ends in.
     fn parent(&self, at: &Place) -> Result<(usize, Vec<u8>)> {
         let (last, before) = at.names.split_last().expect("a place for a name has one");
-        let dir = self.resolve(&Place { base: at.base, names: before.to_vec() })?;
+        let dir = self.resolve(&Place { names: before.to_vec(), ..at.clone() })?;
         if self.nodes[&dir].kind != Kind::Directory {
             return Err(Failure::NotADirectory);
         }

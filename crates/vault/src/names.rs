@@ -335,7 +335,9 @@ impl<B: Backing> Vault<B> {
             (Err(Errno::NOTEMPTY | Errno::EXIST), Some(victim))
                 if matches!(mode, RenameMode::Replace | RenameMode::Whiteout)
                     && victim.dir().is_some()
-                    && node.dir().is_some() =>
+                    && node.dir().is_some()
+                    // The directory that the renamed one is in is not empty, and its names are locked.
+                    && !Arc::ptr_eq(victim, from.parent) =>
             {
                 // An empty directory is not empty on the disk: its IV is in it.
                 self.lock_names(victim).and_then(|_names| self.replace_empty(victim, rename))
