@@ -47,12 +47,13 @@ fn fsx_finds_no_difference_with(options: &[&str], operations: &str, seed: u64) {
         return;
     }
     let count = std::env::var("STRONGROOM_FSX_OPERATIONS").unwrap_or_else(|_| "4000".to_owned());
+    let round: u64 = std::env::var("STRONGROOM_SEED").map_or(0, |text| text.parse().unwrap());
     let vault = Vault::create();
     let server = vault.mount(options);
     let plan = vault.scratch.path("fsx.toml");
     fs::write(&plan, operations).unwrap();
     let mut fsx = Command::new(tool("fsx").expect("fsx is installed"));
-    fsx.args(["-q", "-N", &count, "-S", &seed.to_string(), "-P"]).arg(vault.scratch.dir("artifacts"));
+    fsx.args(["-q", "-N", &count, "-S", &(seed + round).to_string(), "-P"]).arg(vault.scratch.dir("artifacts"));
     run(fsx.arg("-f").arg(plan).arg(server.path("exercised")));
     server.unmount();
     vault.is_sound();

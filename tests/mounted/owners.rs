@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use strongroom_tests::{Need, Program, Scratch, has, is_mountpoint, output_of, run};
 
 use crate::{MOUNTS, MOUNTS_AS_ROOT, Vault, words};
@@ -152,6 +153,7 @@ fn a_user_who_is_not_root_makes_mounts_and_unmounts_a_vault() {
         return;
     }
     let scratch = Scratch::new();
+    open_the_device_to_all(&scratch);
     let binary = scratch.path("strongroom");
     fs::copy(Program::Strongroom.command().get_program(), &binary).unwrap();
     for folder in ["cipher", "mount"] {
@@ -172,21 +174,37 @@ fn a_user_who_is_not_root_makes_mounts_and_unmounts_a_vault() {
     strongroom(&["check", "--passphrase-file", "passphrase", "cipher"]);
 }
 
+/// /dev/fuse is open to everybody on most machines; on one where it is not, within this test's mounts.
+fn open_the_device_to_all(scratch: &Scratch) {
+    if fs::metadata("/dev/fuse").unwrap().mode() & 0o666 == 0o666 {
+        return;
+    }
+    let device = scratch.path("fuse");
+    mknodat(CWD, &device, FileType::CharacterDevice, Mode::empty(), makedev(10, 229)).unwrap();
+    fs::set_permissions(&device, fs::Permissions::from_mode(0o666)).unwrap();
+    run(Command::new("mount").arg("--bind").arg(device).arg("/dev/fuse"));
+}
+
 #[test]
 fn mount_8_mounts_a_vault_as_fstab_would() {
     if !has(MOUNTS_AS_ROOT) || !has(&[Need::Program("mount.fuse3")]) {
         return;
     }
     let vault = Vault::create();
-    let folder = vault.scratch.dir("bin");
-    fs::copy(Program::Strongroom.command().get_program(), folder.join("strongroom")).unwrap();
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
+    install_for_this_test(&vault.scratch);
     let options = format!("ro,allow_other,nodev,nosuid,passphrase_file={}", vault.scratch.passphrase_file().display());
     let mut mount = Command::new("mount");
-    mount.env("PATH", path).args(["-t", "fuse.strongroom", "-o", &options]);
+    mount.args(["-t", "fuse.strongroom", "-o", &options]);
     run(mount.arg(&vault.cipher_dir).arg(&vault.mountpoint));
     assert!(is_mountpoint(&vault.mountpoint));
     assert!(fs::write(vault.mountpoint.join("file"), "").is_err(), "ro was heard");
     run(Command::new("umount").arg(&vault.mountpoint));
     assert!(!is_mountpoint(&vault.mountpoint));
+}
+
+/// Puts the program where mount(8) looks for it, within this test's mounts.
+fn install_for_this_test(scratch: &Scratch) {
+    let folder = scratch.dir("bin");
+    fs::copy(Program::Strongroom.command().get_program(), folder.join("strongroom")).unwrap();
+    run(Command::new("mount").arg("--bind").arg(folder).arg("/usr/local/sbin"));
 }
