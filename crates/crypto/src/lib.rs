@@ -10,8 +10,11 @@
 //! * [`Random`] and [`OsRandom`]: where nonces come from.
 //! * [`measure`]: how fast all this is on this machine.
 
+#![deny(unsafe_code)]
+
 mod aead;
 #[cfg(feature = "aws-lc")]
+#[allow(unsafe_code)]
 mod aws_lc;
 mod eme;
 mod error;
@@ -28,4 +31,4 @@ pub use error::{CryptoError, NotAuthentic};
 pub use kdf::{hkdf_sha256, scrypt};
 pub use key::Key;
 pub use random::{OsRandom, Random};
-pub use speed::{Speed, measure};
+pub use speed::{Speed, measure, rate};

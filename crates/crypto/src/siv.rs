@@ -18,6 +18,8 @@ use crate::{OpenLane, SealLane, TAG_LEN};
 
 /// How many chains are advanced side by side: a multiple of what AES-NI (8) and VAES (64) take at a time.
 const LANES: usize = 64;
+/// How much of a counter's keystream is made at a time: a block of a file.
+const KEYSTREAM: usize = 256;
 
 /// A key made ready.
 pub struct Siv(Locked<Schedules>);
@@ -59,6 +61,7 @@ impl Siv {
     }
 
     pub fn seal_batch(&self, lanes: &mut [SealLane<'_>]) {
+        let mut keystream = [Block::default(); KEYSTREAM];
         let mut rest = lanes;
         while !rest.is_empty() {
             let (group, others) = rest.split_at_mut(run_of_equal(rest, |lane| shape(lane.aad, lane.nonce, lane.plain)));
@@ -71,13 +74,14 @@ impl Siv {
             for (lane, v) in group.iter_mut().zip(v) {
                 let (tag, ciphertext) = lane.out.split_at_mut(TAG_LEN);
                 tag.copy_from_slice(&v.to_be_bytes());
-                self.apply_ctr(v, lane.plain, ciphertext);
+                self.apply_ctr(v, lane.plain, ciphertext, &mut keystream);
             }
             rest = others;
         }
     }
 
     pub fn open_batch(&self, lanes: &mut [OpenLane<'_>]) -> Result<(), usize> {
+        let mut keystream = [Block::default(); KEYSTREAM];
         let mut done = 0;
         while done < lanes.len() {
             let rest = &mut lanes[done..];
@@ -85,7 +89,8 @@ impl Siv {
             let group = &mut rest[..group];
             for lane in group.iter_mut() {
                 let (tag, ciphertext) = lane.sealed.split_at(TAG_LEN);
-                self.apply_ctr(u128::from_be_bytes(tag.try_into().expect("a tag is 16 bytes")), ciphertext, lane.out);
+                let v = u128::from_be_bytes(tag.try_into().expect("a tag is 16 bytes"));
+                self.apply_ctr(v, ciphertext, lane.out, &mut keystream);
             }
             let mut v = [0; LANES];
             self.s2v(
@@ -113,10 +118,10 @@ impl Siv {
         keys.mac.encrypt_with_backend(S2v { keys, count, message, v });
     }
 
-    fn apply_ctr(&self, v: u128, from: &[u8], to: &mut [u8]) {
+    fn apply_ctr(&self, v: u128, from: &[u8], to: &mut [u8], keystream: &mut [Block; KEYSTREAM]) {
         // RFC 5297 2.5: bits 31 and 63 of the counter are cleared, so that counting never carries out of 32 bits.
         let q = v & !(1 << 63 | 1 << 31);
-        self.0.ctr.encrypt_with_backend(Ctr { q, from, to });
+        self.0.ctr.encrypt_with_backend(Ctr { q, from, to, keystream });
     }
 }
 
@@ -270,6 +275,7 @@ struct Ctr<'a> {
     q: u128,
     from: &'a [u8],
     to: &'a mut [u8],
+    keystream: &'a mut [Block; KEYSTREAM],
 }
 
 impl BlockSizeUser for Ctr<'_> {
@@ -279,13 +285,11 @@ impl BlockSizeUser for Ctr<'_> {
 impl BlockCipherEncClosure for Ctr<'_> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        // All counters of a block of a file are written before the first is encrypted, for the reason given at `advance`.
-        const KEYSTREAM: usize = 256;
-        let mut keystream = [Block::default(); KEYSTREAM];
         let mut counter = self.q as u32;
         let fixed = u128::from_le_bytes((self.q >> 32 << 32).to_be_bytes());
         for (from, to) in self.from.chunks(16 * KEYSTREAM).zip(self.to.chunks_mut(16 * KEYSTREAM)) {
-            let keystream = &mut keystream[..from.len().div_ceil(16)];
+            // All counters are written before the first is encrypted, for the reason given at `advance`.
+            let keystream = &mut self.keystream[..from.len().div_ceil(16)];
             for block in keystream.iter_mut() {
                 *block = (fixed | u128::from(counter.swap_bytes()) << 96).to_le_bytes().into();
                 counter += 1;

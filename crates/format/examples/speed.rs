@@ -3,20 +3,20 @@
 //! The first table is the bare ciphers; the second is what the vault calls, nonces and hole checks included.
 #![allow(clippy::print_stdout)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use strongroom_crypto::{Algorithm, Backend, OsRandom, measure};
+use strongroom_crypto::{Algorithm, Backend, OsRandom, measure, rate};
 use strongroom_format::{FileId, MasterKey, NameMode, Settings, Superblock};
 use strongroom_secret::Passphrase;
 
-const ROUND: Duration = Duration::from_millis(60);
+const TIME: Duration = Duration::from_millis(300);
 
 fn main() {
     println!("{:<22} {:<12} {:>6} {:>10} {:>10}", "cipher", "code", "batch", "seal GB/s", "open GB/s");
     for algorithm in Algorithm::ALL {
         for &backend in Backend::all_for(algorithm) {
             for batch in [1, 4, 8, 16, 32, 64, 256] {
-                let speed = measure(algorithm, backend, batch, 5 * ROUND);
+                let speed = measure(algorithm, backend, batch, TIME);
                 let (algorithm, backend) = (algorithm.to_string(), backend.to_string());
                 println!(
                     "{algorithm:<22} {backend:<12} {batch:>6} {:>10.2} {:>10.2}",
@@ -43,11 +43,11 @@ fn blocks(cipher: Algorithm, batch: usize) {
     let mut plain = vec![0x5A; batch * 4096];
     let mut stored = vec![0; batch * content.geometry().cipher_block() as usize];
     let len = plain.len();
-    let seal = best(len, || assert!(content.seal_blocks(&id, 0, &plain, &OsRandom, &mut stored) > 0));
-    let open = best(len, || assert!(content.open_blocks(&id, 0, &stored, &mut plain).is_ok()));
+    let seal = rate(len, TIME, || assert!(content.seal_blocks(&id, 0, &plain, &OsRandom, &mut stored) > 0));
+    let open = rate(len, TIME, || assert!(content.open_blocks(&id, 0, &stored, &mut plain).is_ok()));
     stored.fill(0);
-    let holes = best(len, || assert!(content.open_blocks(&id, 0, &stored, &mut plain).is_ok()));
-    println!("{:<22} {batch:>6} {seal:>10.2} {open:>10.2} {holes:>10.2}", cipher.to_string());
+    let holes = rate(len, TIME, || assert!(content.open_blocks(&id, 0, &stored, &mut plain).is_ok()));
+    println!("{:<22} {batch:>6} {:>10.2} {:>10.2} {:>10.2}", cipher.to_string(), seal / 1e9, open / 1e9, holes / 1e9);
 }
 
 fn names() {
@@ -59,9 +59,9 @@ fn names() {
         let name = vec![b'n'; len];
         let stored = names.encrypt(&iv, &name).expect("a valid name");
         let encoded = stored.name_file().map_or(stored.disk().to_vec(), |(_, encoded)| encoded.to_vec());
-        let encrypt = 1.0 / best(1, || assert!(names.encrypt(&iv, &name).is_ok()));
-        let decrypt = 1.0 / best(1, || assert!(names.decrypt(&iv, &encoded).is_ok()));
-        println!("{len:<22} {encrypt:>12.0} {decrypt:>12.0}");
+        let encrypt = rate(100, TIME, || (0..100).for_each(|_| assert!(names.encrypt(&iv, &name).is_ok())));
+        let decrypt = rate(100, TIME, || (0..100).for_each(|_| assert!(names.decrypt(&iv, &encoded).is_ok())));
+        println!("{len:<22} {:>12.0} {:>12.0}", 1e9 / encrypt, 1e9 / decrypt);
     }
 }
 
@@ -70,20 +70,4 @@ fn volume(cipher: Algorithm, names: NameMode) -> strongroom_format::Ciphers {
     let settings = Settings { cipher, names, scrypt_log_n: 10, ..Settings::default() };
     let superblock = Superblock::create(&settings, &Passphrase::new(b"x".to_vec()), &master, &OsRandom);
     superblock.and_then(|superblock| superblock.ciphers(&master)).expect("valid settings")
-}
-
-/// Units in a nanosecond, the best of five rounds.
-fn best(units: usize, mut work: impl FnMut()) -> f64 {
-    let mut round = || {
-        let start = Instant::now();
-        let mut times = 0u32;
-        while start.elapsed() < ROUND {
-            for _ in 0..8 {
-                work();
-            }
-            times += 8;
-        }
-        f64::from(times) * units as f64 / start.elapsed().as_nanos() as f64
-    };
-    (0..5).map(|_| round()).fold(0.0, f64::max)
 }

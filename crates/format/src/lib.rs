@@ -10,6 +10,8 @@
 //! * `derive.rs`: every key derivation, in one short file. `base64.rs`: the three alphabets.
 //! * [`fuzz`]: the bodies of the fuzz targets.
 
+#![forbid(unsafe_code)]
+
 mod base64;
 mod content;
 mod derive;

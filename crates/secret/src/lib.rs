@@ -7,7 +7,10 @@
 //!
 //! Nothing in here has `Debug` or `Clone` by accident: a secret leaves through `expose` and nowhere else.
 
+#![deny(unsafe_code)]
+
 mod error;
+#[allow(unsafe_code)]
 mod locked;
 mod passphrase;
 mod prompt;
