@@ -1,7 +1,7 @@
 //! The cryptographic primitives, by their RFC names. Pure, but for [`OsRandom`].
 //!
 //! * [`Key`]: key bytes on locked pages, wiped when dropped, without `Debug` and without `Clone` by accident.
-//! * [`scrypt`] (RFC 7914) and [`hkdf_sha256`] (RFC 5869): keys from passphrases, keys from keys.
+//! * [`scrypt()`] (RFC 7914) and [`hkdf_sha256`] (RFC 5869): keys from passphrases, keys from keys.
 //! * [`Aead`]: the three [`Algorithm`]s that seal contents. AES-256-GCM with 128-bit nonces and XChaCha20-Poly1305
 //!   come from aws-lc (`aws_lc.rs`, the only unsafe code here) or, without the feature `aws-lc` and as the oracle of
 //!   the tests, from RustCrypto (`portable.rs`). AES-SIV (RFC 5297) is ours over the `aes` crate (`siv.rs`), since
