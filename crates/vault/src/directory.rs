@@ -115,11 +115,17 @@ impl<B: Backing> Vault<B> {
         if let Some(handle) = &*state.open.lock() {
             return Ok(handle.clone());
         }
-        let dir = match node.reach() {
-            Reach::Root => self.backing.root()?,
-            Reach::Kept(Kept::Object(held)) => self.backing.open_held_dir(&held)?,
-            Reach::Kept(Kept::File(_)) => return Err(VaultError::NotADirectory),
-            Reach::Nowhere => return Err(VaultError::NotFound),
+        let dir = node.reaching(|reach| self.reach_dir(node, reach))?;
+        let iv = self.load_iv(node, &dir)?;
+        Ok(self.keep_dir(node, state, DirHandle { dir, iv }))
+    }
+
+    fn reach_dir(&self, node: &Node<B>, reach: Reach<B>) -> Result<B::Dir> {
+        match reach {
+            Reach::Root => Ok(self.backing.root()?),
+            Reach::Kept(Kept::Object(held)) => Ok(self.backing.open_held_dir(&held)?),
+            Reach::Kept(Kept::File(_)) => Err(VaultError::NotADirectory),
+            Reach::Nowhere => Err(VaultError::NotFound),
             Reach::Link(link) => {
                 let parent = self.dir_handle(&link.parent)?;
                 let stored = self.stored_name(&link.parent, &parent, &link.name)?;
@@ -127,11 +133,9 @@ impl<B: Backing> Vault<B> {
                 if !node.is_at(&self.backing.stat(Target::Dir(&dir))?) {
                     return Err(VaultError::NotFound);
                 }
-                dir
+                Ok(dir)
             }
-        };
-        let iv = self.load_iv(node, &dir)?;
-        Ok(self.keep_dir(node, state, DirHandle { dir, iv }))
+        }
     }
 
     fn keep_dir(&self, node: &Arc<Node<B>>, state: &DirState<B>, handle: DirHandle<B>) -> Arc<DirHandle<B>> {

@@ -14,7 +14,7 @@
 //! | `check.rs` | authenticates everything, past all of the above |
 //! | `backing.rs`, `real_backing.rs` | the system calls on ciphertext |
 //!
-//! Lock order: names of a directory (lower number first) → `making_dirs` → content of a file → its id → caches. No lock
+//! Lock order: `moving` (before more than one of the next) → names of directories → `making_dirs` → content of a file → its id → caches. No lock
 //! is held while another process is waited for, but for the disk.
 
 pub mod attr;

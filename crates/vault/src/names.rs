@@ -108,16 +108,16 @@ impl<B: Backing> Vault<B> {
         let node = self.node(node)?;
         self.make(new_parent, new_name, |slot| {
             let (dir, name) = (&slot.handle.dir, slot.stored.disk());
-            match node.reach() {
-                Reach::Root => return Err(VaultError::IsADirectory),
-                Reach::Nowhere => return Err(VaultError::NotFound),
-                Reach::Kept(kept) => self.backing.link(kept.target(), dir, name)?,
+            node.reaching(|reach| match reach {
+                Reach::Root => Err(VaultError::IsADirectory),
+                Reach::Nowhere => Err(VaultError::NotFound),
+                Reach::Kept(kept) => Ok(self.backing.link(kept.target(), dir, name)?),
                 Reach::Link(link) => {
                     let parent = self.dir_handle(&link.parent)?;
                     let stored = self.stored_name(&link.parent, &parent, &link.name)?;
-                    self.backing.link(Target::Entry(&parent.dir, stored.disk()), dir, name)?;
+                    Ok(self.backing.link(Target::Entry(&parent.dir, stored.disk()), dir, name)?)
                 }
-            }
+            })?;
             node.add_link(slot.parent, slot.name);
             self.nodes.count(&node);
             Ok((node.clone(), self.backing.stat(slot.target())?))
@@ -182,8 +182,9 @@ impl<B: Backing> Vault<B> {
         let slot = self.slot(&parent, name)?;
         let node = self.known_at(&slot)?;
         self.hold_slot(&slot, node.as_ref());
+        let _moving = node.as_ref().map(|node| node.begin_move());
         self.backing.unlink(&slot.handle.dir, slot.stored.disk())?;
-        if let Some(node) = node {
+        if let Some(node) = &node {
             node.remove_link(&parent, name);
         }
         self.remove_long_name(&slot.handle, &slot.stored);
@@ -194,6 +195,7 @@ impl<B: Backing> Vault<B> {
     pub fn remove_dir(&self, parent: NodeId, name: &[u8]) -> Result<()> {
         self.writable()?;
         let parent = self.node(parent)?;
+        let _moving = self.moving.lock();
         let _names = self.lock_names(&parent)?;
         let slot = self.slot(&parent, name)?;
         let (victim, _) = self.looked_up(&slot)?;
@@ -268,6 +270,7 @@ impl<B: Backing> Vault<B> {
     ) -> Result<()> {
         self.writable()?;
         let (parent, new_parent) = (self.node(parent)?, self.node(new_parent)?);
+        let _moving = self.moving.lock();
         let _names = self.lock_both(&parent, &new_parent)?;
         let from = self.slot(&parent, name)?;
         let to = self.slot(&new_parent, new_name)?;
@@ -329,6 +332,7 @@ impl<B: Backing> Vault<B> {
         if mode != RenameMode::Exchange {
             self.hold_slot(to, replaced);
         }
+        let _moving = (node.begin_move(), replaced.map(|replaced| replaced.begin_move()));
         let rename =
             || self.backing.rename(&from.handle.dir, from.stored.disk(), &to.handle.dir, to.stored.disk(), mode);
         let renamed = match (rename(), replaced) {
@@ -350,14 +354,14 @@ impl<B: Backing> Vault<B> {
             }
             return Err(error);
         }
+        node.add_link(to.parent, to.name);
         node.remove_link(from.parent, from.name);
         if let Some(replaced) = replaced {
-            replaced.remove_link(to.parent, to.name);
             if mode == RenameMode::Exchange {
                 replaced.add_link(from.parent, from.name);
             }
+            replaced.remove_link(to.parent, to.name);
         }
-        node.add_link(to.parent, to.name);
         if matches!(mode, RenameMode::Replace | RenameMode::NoReplace) {
             self.remove_long_name(&from.handle, &from.stored);
         }

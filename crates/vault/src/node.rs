@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::attr::{Kind, NodeId};
 use crate::backing::{Backing, Stat, Target};
 use crate::directory::DirState;
+use crate::error::{Result, VaultError};
 use crate::open_file::FileState;
 
 /// A file that somebody has looked up, or that is the parent of one.
@@ -20,6 +21,8 @@ pub(crate) struct Node<B: Backing> {
     pub dev: u64,
     pub ino: u64,
     place: Mutex<Place<B>>,
+    /// Counts the beginnings and ends of changes of place; odd while one is under way.
+    moves: AtomicU64,
     /// Set on use, cleared by the search for descriptors to close.
     pub recently_used: AtomicBool,
     pub state: State<B>,
@@ -80,6 +83,15 @@ impl<B: Backing> Link<B> {
     }
 }
 
+/// While this lives, a file's names are changing.
+pub(crate) struct Moving<'n>(&'n AtomicU64);
+
+impl Drop for Moving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// How to reach a file.
 pub(crate) enum Reach<B: Backing> {
     Link(Link<B>),
@@ -97,7 +109,16 @@ impl<B: Backing> Node<B> {
             _ => State::Other,
         };
         let place = Mutex::new(Place { links: Vec::new(), kept: None });
-        Node { id, kind, dev: stat.dev, ino: stat.ino, place, recently_used: AtomicBool::new(false), state }
+        Node {
+            id,
+            kind,
+            dev: stat.dev,
+            ino: stat.ino,
+            place,
+            moves: AtomicU64::new(0),
+            recently_used: AtomicBool::new(false),
+            state,
+        }
     }
 
     pub fn is_at(&self, stat: &Stat) -> bool {
@@ -130,6 +151,27 @@ impl<B: Backing> Node<B> {
 
     pub fn keep(&self, kept: Kept<B>) {
         self.place.lock().kept = Some(kept);
+    }
+
+    /// Says that the file's names are about to change, until the guard is dropped.
+    pub fn begin_move(&self) -> Moving<'_> {
+        self.moves.fetch_add(1, Ordering::AcqRel);
+        Moving(&self.moves)
+    }
+
+    /// Reaches the file by `attempt`, and once more if it was not found because it was just being renamed or removed.
+    pub fn reaching<T>(&self, attempt: impl Fn(Reach<B>) -> Result<T>) -> Result<T> {
+        const PATIENCE: u32 = 10_000;
+        for _ in 0..PATIENCE {
+            let before = self.moves.load(Ordering::Acquire);
+            let result = attempt(self.reach());
+            let moved = before % 2 == 1 || self.moves.load(Ordering::Acquire) != before;
+            if !moved || !matches!(result, Err(VaultError::NotFound)) {
+                return result;
+            }
+            std::thread::yield_now();
+        }
+        Err(VaultError::NotFound)
     }
 
     /// The newest known name; failing that, the reference.

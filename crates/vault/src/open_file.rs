@@ -10,7 +10,7 @@ use strongroom_format::FileId;
 use crate::attr::NodeId;
 use crate::backing::{Backing, OpenMode, Sys, Target};
 use crate::error::{Result, VaultError};
-use crate::node::{Kept, Node, Reach};
+use crate::node::{Kept, Link, Node, Reach};
 use crate::vault::Vault;
 
 /// What is remembered of a regular file.
@@ -164,25 +164,25 @@ impl<B: Backing> Vault<B> {
     }
 
     fn open_anew(&self, node: &Arc<Node<B>>, mode: OpenMode) -> Result<B::File> {
-        match node.reach() {
+        node.reaching(|reach| match reach {
             Reach::Kept(Kept::Object(held)) => Ok(self.backing.open_held(&held, mode)?),
             Reach::Kept(Kept::File(file)) => Ok(self.backing.reopen(&file, mode)?),
             Reach::Root | Reach::Nowhere => Err(VaultError::NotFound),
-            Reach::Link(link) => {
-                let parent = self.dir_handle(&link.parent)?;
-                let stored = self.stored_name(&link.parent, &parent, &link.name)?;
-                let file = match self.backing.open(&parent.dir, stored.disk(), mode) {
-                    Err(Errno::ACCESS) if mode == OpenMode::ReadWrite => {
-                        self.open_write_only(&parent.dir, stored.disk())?
-                    }
-                    result => result?,
-                };
-                if !node.is_at(&self.backing.stat(Target::File(&file))?) {
-                    return Err(VaultError::NotFound);
-                }
-                Ok(file)
-            }
+            Reach::Link(link) => self.open_link(node, &link, mode),
+        })
+    }
+
+    fn open_link(&self, node: &Node<B>, link: &Link<B>, mode: OpenMode) -> Result<B::File> {
+        let parent = self.dir_handle(&link.parent)?;
+        let stored = self.stored_name(&link.parent, &parent, &link.name)?;
+        let file = match self.backing.open(&parent.dir, stored.disk(), mode) {
+            Err(Errno::ACCESS) if mode == OpenMode::ReadWrite => self.open_write_only(&parent.dir, stored.disk())?,
+            result => result?,
+        };
+        if !node.is_at(&self.backing.stat(Target::File(&file))?) {
+            return Err(VaultError::NotFound);
         }
+        Ok(file)
     }
 
     /// Opens a file that its owner may write but not read. Changing part of a block means reading it, so the owner's

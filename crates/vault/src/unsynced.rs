@@ -107,7 +107,7 @@ impl<B: Backing> Vault<B> {
     /// fsync(2) of a directory: the names in it, and every side file without which it and they could not be read.
     pub fn sync_dir(&self, node: NodeId, _data_only: bool) -> Result<()> {
         let node = self.node(node)?;
-        if matches!(node.reach(), Reach::Kept(_)) {
+        if node.dir().is_some() && matches!(node.reach(), Reach::Kept(_)) {
             return Ok(()); // removed: there are no names to sync
         }
         self.sync_way_to(&node)?;

@@ -54,6 +54,8 @@ pub struct Vault<B: Backing = RealBacking> {
     pub(crate) space: Space,
     /// Written while a directory is without its IV; who finds none waits for this before he thinks it lost.
     pub(crate) making_dirs: RwLock<()>,
+    /// Held by whoever locks the names of more than one directory, lest two of them wait for each other.
+    pub(crate) moving: Mutex<()>,
     /// What was reported last, so that a program that tries again and again does not fill the log.
     reported: Mutex<Vec<(NodeId, String)>>,
 }
@@ -89,6 +91,7 @@ impl<B: Backing> Vault<B> {
             unsynced: Unsynced::default(),
             space: Space::default(),
             making_dirs: RwLock::new(()),
+            moving: Mutex::new(()),
             reported: Mutex::new(Vec::new()),
         })
     }
@@ -153,15 +156,11 @@ impl<B: Backing> Vault<B> {
     }
 
     /// Calls `act` with the handiest way to reach the node's attributes.
-    pub(crate) fn with_target<T>(
-        &self,
-        node: &Arc<Node<B>>,
-        act: impl FnOnce(Target<'_, B>) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn with_target<T>(&self, node: &Arc<Node<B>>, act: impl Fn(Target<'_, B>) -> Result<T>) -> Result<T> {
         if let Some(file) = node.file().and_then(|file| file.descriptor()) {
             return act(Target::File(&*file));
         }
-        match node.reach() {
+        node.reaching(|reach| match reach {
             Reach::Root => act(Target::Dir(&self.root)),
             Reach::Kept(kept) => act(kept.target()),
             Reach::Nowhere => Err(VaultError::NotFound),
@@ -170,7 +169,7 @@ impl<B: Backing> Vault<B> {
                 let stored = self.stored_name(&link.parent, &parent, &link.name)?;
                 act(Target::Entry(&parent.dir, stored.disk()))
             }
-        }
+        })
     }
 
     pub(crate) fn to_attr(&self, node: &Node<B>, stat: &Stat, target: Target<'_, B>) -> Attr {

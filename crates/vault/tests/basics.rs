@@ -249,3 +249,31 @@ fn forgotten_nodes_are_dropped_with_their_parents() {
     vault.forget(deepest, 1);
     assert_eq!(vault.nodes_in_use(), 0);
 }
+
+#[test]
+fn a_file_can_be_read_all_the_time_while_it_and_its_directory_are_renamed() {
+    let fixture = Fixture::new(Algorithm::Aes256Gcm, NameMode::Encrypted);
+    // Shared: nothing is kept open, so that every read has to find the file anew.
+    let vault = fixture.vault_with(VaultOptions { shared: true, ..VaultOptions::default() });
+    let dirs = [b"one", b"two"].map(|name| vault.make_dir(NodeId::ROOT, name, &NEW).unwrap().node);
+    let file = vault.create(dirs[0], b"a", &NEW).unwrap().node;
+    vault.write(file, 0, b"always there").unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..400 {
+                let (from, to) = (i % 2, (i + 1) % 2);
+                vault.rename(dirs[from], b"a", dirs[to], b"a", RenameMode::Replace).unwrap();
+                vault.rename(NodeId::ROOT, b"one", NodeId::ROOT, b"1", RenameMode::Replace).unwrap();
+                vault.rename(NodeId::ROOT, b"1", NodeId::ROOT, b"one", RenameMode::Replace).unwrap();
+            }
+            vault.unlink(dirs[0], b"a").unwrap();
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        let mut out = [0; 12];
+        while !done.load(std::sync::atomic::Ordering::Acquire) {
+            assert_eq!(vault.read(file, 0, &mut out).unwrap(), 12);
+            assert_eq!(vault.attr(file).unwrap().size, 12);
+        }
+    });
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use strongroom_crypto::OsRandom;
-use strongroom_testkit::{Answer, Failure, Fixture, Journal, Mounted, Op, ReferenceTree, SimBacking, Snapshot, at, ops};
+use strongroom_testkit::{
+    Answer, Failure, Fixture, Journal, Mounted, Op, ReferenceTree, SimBacking, Snapshot, at, ops,
+};
 use strongroom_vault::{Backing, RealBacking, RenameMode, VaultOptions};
 
 fn cases(usual: u32) -> ProptestConfig {
@@ -15,8 +17,11 @@ fn cases(usual: u32) -> ProptestConfig {
 
 fn options() -> impl Strategy<Value = VaultOptions> {
     let open_files = prop_oneof![Just(0usize), Just(4)];
-    (prop_oneof![3 => Just(false), 1 => Just(true)], open_files)
-        .prop_map(|(shared, open_files)| VaultOptions { shared, open_files, ..VaultOptions::default() })
+    (prop_oneof![3 => Just(false), 1 => Just(true)], open_files).prop_map(|(shared, open_files)| VaultOptions {
+        shared,
+        open_files,
+        ..VaultOptions::default()
+    })
 }
 
 fn mode() -> impl Strategy<Value = usize> {
@@ -82,7 +87,7 @@ fn on_the_simulated_disk(mode: usize, options: VaultOptions, ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(3000))]
     #[test]
     fn a_vault_behaves_like_a_posix_tree(mode in mode(), options in options(), ops in ops(40)) {
         on_the_simulated_disk(mode, options, &ops);
@@ -90,7 +95,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(100))]
+    #![proptest_config(cases(250))]
     #[test]
     fn a_vault_in_a_real_directory_behaves_like_a_posix_tree(mode in mode(), options in options(), ops in ops(40)) {
         rustix::process::umask(rustix::fs::Mode::empty());

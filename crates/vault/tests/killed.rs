@@ -1,0 +1,116 @@
+//! The process is killed between any two calls on the ciphertext. What the next one finds is the tree as it was before
+//! the operation, or as it is after; nothing is damaged, and the operation can be repeated.
+
+mod common;
+
+use common::*;
+use proptest::prelude::*;
+use strongroom_testkit::{Failure, Fixture, Journal, Op, ReferenceTree, SimBacking, ops};
+use strongroom_vault::VaultOptions;
+
+/// Kills after every call that `op` makes, on a disk in the state that `model` has.
+fn kill_everywhere(fixture: &Fixture, disk: &SimBacking, model: &ReferenceTree, op: &Op, what: &str) {
+    let before = timeless(model.snapshot());
+    let mut after_model = model.clone();
+    let expected = after_model.run(op);
+    let after = timeless(after_model.snapshot());
+    for calls in 0.. {
+        let what = format!("{what}, killed after {calls} calls");
+        let victim = disk.fork();
+        let mut vault = fixture.open(victim.clone(), VaultOptions::default());
+        victim.kill_after(calls);
+        let given = vault.run(op);
+        let was_killed = victim.is_killed();
+        drop(vault);
+        if !was_killed {
+            assert_eq!(given, expected, "{what}");
+            return;
+        }
+        let left = victim.fork();
+        let mut vault = reopen(fixture, &left);
+        let found = timeless(vault.snapshot());
+        let damage = vault.take_damage();
+        assert!(damage.is_empty(), "{what}: {damage:?}");
+        let found_as_made = narrowed(found.clone(), &after);
+        let is_after = found_as_made == after;
+        assert!(
+            is_after || found == before,
+            "{what}: neither as before {} nor as after {}",
+            difference(&found, &before),
+            difference(&found_as_made, &after)
+        );
+        assert!(given == Err(Failure::Killed) || is_after, "{what}: it said {given:?}");
+        repeat(&mut vault, if is_after { &after_model } else { model }, op, &what);
+        drop(vault);
+        let found = timeless(reopen(fixture, &left).snapshot());
+        let mut again = if is_after { after_model.clone() } else { model.clone() };
+        let _ = again.run(op);
+        let wanted = timeless(again.snapshot());
+        let found = narrowed(found, &wanted);
+        assert!(found == wanted, "{what}, repeated and opened once more: {}", difference(&found, &wanted));
+    }
+}
+
+fn repeat(vault: &mut strongroom_testkit::Mounted<SimBacking>, model: &ReferenceTree, op: &Op, what: &str) {
+    let mut model = model.clone();
+    let expected = model.run(op);
+    let given = vault.run(op);
+    assert_eq!(given, expected, "{what}, repeated");
+    let wanted = timeless(model.snapshot());
+    let found = narrowed(timeless(vault.snapshot()), &wanted);
+    assert!(found == wanted, "{what}, repeated: {}", difference(&found, &wanted));
+}
+
+#[test]
+fn a_kill_between_any_two_calls_leaves_the_tree_as_before_or_as_after() {
+    for mode in [0, 1, 2, 3, 6] {
+        let fixture = Fixture::mode(mode);
+        for Scenario { what, before, op } in scenarios() {
+            let (disk, model) = prepared(fixture, Journal::Ext4Like, &before);
+            kill_everywhere(fixture, &disk, &model, &op, what);
+        }
+    }
+}
+
+#[test]
+fn a_kill_is_survived_by_disks_that_cannot_reserve_space() {
+    let fixture = Fixture::usual();
+    for Scenario { what, before, op } in scenarios() {
+        if matches!(op, Op::Allocate { .. }) {
+            continue;
+        }
+        let (disk, model) = prepared(fixture, Journal::Ext4Like, &before);
+        let disk = disk.fork();
+        disk.set_reserves(false);
+        kill_everywhere(fixture, &disk, &model, &op, what);
+    }
+}
+
+fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+    #[test]
+    fn a_kill_anywhere_in_any_sequence_leaves_the_tree_as_before_or_as_after(
+        mode in prop_oneof![2 => Just(0usize), 1 => 0..9usize],
+        ops in ops(25),
+    ) {
+        let fixture = Fixture::mode(mode);
+        let (disk, mut model) = prepared(fixture, Journal::Ext4Like, &[]);
+        let mut vault = fixture.open(disk.clone(), VaultOptions::default());
+        for op in &ops {
+            let op = model.settle(op);
+            if op.is_change() && !op.uses_kept() && model.clone().run(&op).is_ok() {
+                kill_everywhere(fixture, &disk.fork(), &model, &op, &format!("{op:?}"));
+            }
+            assert_eq!(vault.run(&op), model.run(&op), "{op:?}");
+            if op == Op::Remount {
+                drop(vault);
+                vault = reopen(fixture, &disk);
+            }
+        }
+    }
+}
