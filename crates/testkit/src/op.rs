@@ -200,6 +200,11 @@ impl Op {
         }
     }
 
+    /// Whether it starts from a node that is kept.
+    pub fn uses_kept(&self) -> bool {
+        self.clone().places_mut().iter().any(|place| place.base.is_some())
+    }
+
     /// The places whose last name is made, changed or removed.
     pub fn named_places(&self) -> Vec<&Place> {
         match self {

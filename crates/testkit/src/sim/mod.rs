@@ -96,7 +96,9 @@ impl SimBacking {
         let sim = self.0.lock();
         let mut tree = sim.now.clone();
         tree.recover();
-        Self::of_tree(tree, sim.journal)
+        let fork = Self::of_tree(tree, sim.journal);
+        fork.set_reserves(sim.reserves);
+        fork
     }
 
     /// Other disks in the states in which a power cut now may leave this one: at most about `limit`, always the same.
@@ -143,27 +145,19 @@ impl SimBacking {
         self.0.lock().reserves = reserves;
     }
 
-    /// Every object on the disk by its path, files with their content: to see what is stored.
-    pub fn files(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    /// The path of every object on the disk, to see what is stored and how it is called.
+    pub fn paths(&self) -> BTreeMap<Vec<u8>, Kind> {
         let sim = self.0.lock();
-        let mut files = BTreeMap::new();
+        let mut paths = BTreeMap::new();
         let mut ahead = vec![(Vec::new(), ROOT)];
         while let Some((path, serial)) = ahead.pop() {
-            match &sim.now.inodes[&serial].body {
-                Body::Dir { entries, .. } => {
-                    for (name, target) in entries {
-                        ahead.push(([path.as_slice(), b"/", name].concat(), *target));
-                    }
-                }
-                Body::File(content) => {
-                    let mut bytes = vec![0; content.len as usize];
-                    content.read(0, &mut bytes);
-                    files.insert(path, bytes);
-                }
-                _ => {}
+            for (name, target) in sim.now.inodes[&serial].entries().into_iter().flatten() {
+                let path = [path.as_slice(), b"/", name].concat();
+                paths.insert(path.clone(), sim.now.inodes[target].kind());
+                ahead.push((path, *target));
             }
         }
-        files
+        paths
     }
 
     fn lock(&self) -> MutexGuard<'_, Sim> {
