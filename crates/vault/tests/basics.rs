@@ -26,6 +26,9 @@ impl Fixture {
         let passphrase = strongroom_secret::Passphrase::new(b"test".to_vec());
         let superblock = Superblock::create(&settings, &passphrase, &master, &OsRandom).unwrap();
         let dir = tempfile::tempdir().unwrap();
+        if names == NameMode::Encrypted {
+            std::fs::write(dir.path().join("gocryptfs.diriv"), [7; 16]).unwrap();
+        }
         Fixture { dir, master, superblock, events: Arc::default() }
     }
 
