@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use strongroom_mount::mounts::{self, Unmounted};
 use strongroom_mount::{End, MountOptions, UmountError};
 
-use crate::place::{Place, can_mount, sh};
+use crate::place::{Place, can_mount, is_root, sh};
 
 fn is_mounted(place: &Place) -> bool {
     mounts::find(&place.mnt()).unwrap().is_some()
@@ -136,6 +137,37 @@ fn what_is_held_is_let_go_only_at_the_end() {
     dropped.try_recv().unwrap();
 }
 
+fn passthrough() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().with_file_name("examples").join("passthrough")
+}
+
+#[test]
+fn an_ordinary_user_mounts_and_unmounts_by_fusermount3() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let place = Place::new();
+    chown(place.mnt(), Some(65534), Some(65534)).unwrap();
+    chown(place.cipher(), Some(65534), Some(65534)).unwrap();
+    let example = place.dir.path().join("passthrough");
+    fs::copy(passthrough(), &example).unwrap();
+    // In a mount namespace of its own, where /dev/fuse is open to all as on most machines.
+    let script = r#"mknod fuse c 10 229; chmod 666 fuse; mount --bind fuse /dev/fuse
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups timeout 30 sh -ec '
+            ./passthrough cipher mnt "fsname=a\,b" & server=$!
+            until grep -q "mnt .* fuse.strongroom a,b" /proc/self/mountinfo; do kill -0 $server; sleep 0.05; done
+            echo content > mnt/file; mv mnt/file mnt/moved; chmod 600 mnt/moved; stat -c %u:%a mnt/moved
+            (sleep 0.3; kill -TERM $server) & wait $server; echo ended $?
+            ! grep -q "mnt .* fuse.strongroom" /proc/self/mountinfo'"#;
+    let output =
+        Command::new("unshare").args(["-m", "sh", "-ec", script]).current_dir(place.dir.path()).output().unwrap();
+    let cried = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{cried}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "65534:600\nended 0\n", "{cried}");
+    assert_eq!(fs::read_to_string(place.cipher().join("moved")).unwrap(), "content\n");
+}
+
 /// The pass-through example as a process of its own, which can be killed.
 struct Server {
     child: Child,
@@ -145,9 +177,7 @@ struct Server {
 impl Server {
     fn start() -> Server {
         let place = Place::new();
-        let tests = std::env::current_exe().unwrap();
-        let example = tests.parent().unwrap().with_file_name("examples").join("passthrough");
-        let child = Command::new(example).arg(place.cipher()).arg(place.mnt()).spawn().unwrap();
+        let child = Command::new(passthrough()).arg(place.cipher()).arg(place.mnt()).spawn().unwrap();
         wait_until(|| is_mounted(&place) && fs::metadata(place.mnt().join("gocryptfs.diriv")).is_ok());
         Server { child, place }
     }
