@@ -100,7 +100,12 @@ pub struct Notifier {
 impl Notifier {
     /// Takes over the pipe of a launching process, if there is one. To be called once, at the beginning.
     pub fn from_env() -> Notifier {
-        Notifier { pipe: inherited_pipe().map(File::from) }
+        let pipe = inherited_pipe().map(File::from);
+        if pipe.is_some() {
+            // Having been started as /proc/self/exe, it would be listed as "exe".
+            let _ = rustix::thread::set_name(c"strongroom");
+        }
+        Notifier { pipe }
     }
 
     /// Whether a process waits at the terminal, so that this one is to go to the background.
