@@ -17,6 +17,8 @@ pub fn run(stage: &mut Stage, arguments: &Arguments, records: &mut Records) {
     let each = Amount::Operations(count);
     stage.measure(records, "create, 4 KiB", each, |root| create(root, count));
     stage.cool();
+    stage.measure(records, "list and stat, cold", each, walk);
+    stage.cool();
     stage.measure(records, "ls -lR, cold", each, list);
     stage.measure(records, "ls -lR, warm", each, list);
     stage.cool();
@@ -41,6 +43,15 @@ fn create(root: &Path, count: usize) {
             fs::create_dir(file.parent().expect("a file lies in a folder")).unwrap();
         }
         fs::write(file, &content).unwrap();
+    }
+}
+
+/// What find(1) and backup programs do. `ls -l` also asks for two extended attributes of every file.
+fn walk(root: &Path) {
+    for entry in fs::read_dir(root).unwrap().map(Result::unwrap) {
+        if entry.metadata().unwrap().is_dir() {
+            walk(&entry.path());
+        }
     }
 }
 

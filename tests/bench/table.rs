@@ -20,6 +20,7 @@ const WANTED: &[(Group, &str, f64)] = &[
     (Group::Siv, "write, 1 MiB requests", 5.0),
     (Group::Siv, "read, 1 MiB requests, cold", 5.0),
     (Group::Small, "create, 4 KiB", 1.6),
+    (Group::Small, "list and stat, cold", 2.5),
     (Group::Small, "ls -lR, cold", 2.5),
     (Group::Small, "read, 4 KiB, cold", 1.6),
     (Group::Small, "read, 4 KiB, warm", 5.0),

@@ -1,6 +1,8 @@
 //! Volumes go back and forth between the program under test and the real gocryptfs, in every mode both have: what one
 //! writes the other reads, byte for byte and with all its metadata; what one edits the other finds sound.
 
+mod passphrases;
+
 use std::path::{Path, PathBuf};
 
 use strongroom_tests::{
