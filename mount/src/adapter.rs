@@ -22,7 +22,8 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 const MAX_WRITE: u32 = 1 << 20;
 
 /// Attributes that the kernel and its security modules read all the time and a vault has no say in. They are answered
-/// without a look, and not listed; file capabilities work with `suid` only, as on any mount that is nosuid.
+/// without a look, and not listed. The answer is "not supported", not "none": ls(1) then stops asking for each file. File
+/// capabilities work with `suid` only, as on any mount that is nosuid.
 const NOT_LOOKED_UP: &[&[u8]] =
     &[b"security.selinux", b"security.ima", b"security.evm", b"security.apparmor", b"security.SMACK64"];
 const CAPABILITY: &[u8] = b"security.capability";
@@ -294,7 +295,7 @@ impl<B: Backing> Operations for Adapter<B> {
     fn xattr(&self, node: NodeId, name: &[u8]) -> Reply<Vec<u8>> {
         self.xattrs_exist()?;
         if self.is_hidden(name) {
-            return Err(Errno(libc::ENODATA));
+            return Err(Errno(libc::EOPNOTSUPP));
         }
         Ok(self.vault.xattr(node, name)?)
     }
