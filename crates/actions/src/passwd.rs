@@ -13,7 +13,7 @@ use serde::Serialize;
 use strongroom_event::Event;
 use strongroom_format::{MasterKey, NameMode};
 use strongroom_secret::{Passphrase, SecretError};
-use strongroom_vault::{Kind, NodeId, Vault, VaultOptions};
+use strongroom_vault::{Kind, NodeId, Vault, VaultError, VaultOptions};
 
 use crate::{ActionError, RecoveryKey, open::Conf};
 
@@ -117,17 +117,18 @@ impl Evidence {
 
     fn opens(&mut self, file: NodeId) -> bool {
         let mut block = [0; 4096];
-        match self.vault.read(file, 0, &mut block) {
-            // Zeros may be a hole, which opens with any key.
-            Ok(_) => block.iter().any(|&byte| byte != 0),
-            Err(_) => {
-                self.bad_contents += 1;
-                false
-            }
-        }
+        // Zeros may be a hole, which opens with any key.
+        let read = self.vault.read(file, 0, &mut block).map(|_| block.iter().any(|&byte| byte != 0));
+        self.note(read)
     }
 
     fn resolves(&mut self, link: NodeId) -> bool {
-        self.links_are_sealed && self.vault.read_link(link).is_ok()
+        let read = self.vault.read_link(link).map(|_| self.links_are_sealed);
+        self.note(read)
+    }
+
+    fn note(&mut self, proof: Result<bool, VaultError>) -> bool {
+        self.bad_contents += u64::from(proof.is_err());
+        proof.unwrap_or(false)
     }
 }

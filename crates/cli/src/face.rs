@@ -73,6 +73,13 @@ pub fn warn(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Whether a stream is a terminal whose owner has nothing against colours.
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let has_something_against = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    stream.is_terminal() && !has_something_against && !is_dumb
+}
+
 /// Colours, on a terminal whose owner has nothing against them (NO_COLOR).
 #[derive(Clone, Copy)]
 pub struct Style {
@@ -85,9 +92,7 @@ impl Style {
     pub const PLAIN: Style = Style { coloured: false };
 
     fn of(stream: &impl IsTerminal) -> Self {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self { coloured: stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb }
+        Self { coloured: is_coloured(stream) }
     }
 
     /// For what failed or is damaged.

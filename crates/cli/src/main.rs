@@ -16,8 +16,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory, Parser};
 
 use args::Cli;
-use exit::Exit;
-use face::{Face, print, warn};
+use exit::{Exit, Failure};
+use face::{Face, is_coloured, print, warn};
 
 fn main() -> ExitCode {
     let command = Cli::command();
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 fn run(arguments: Vec<OsString>) -> Exit {
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&error, &arguments),
     };
     let face = Face { json: cli.json };
     match commands::run(cli.command, face, &arguments) {
@@ -41,20 +41,18 @@ fn run(arguments: Vec<OsString>) -> Exit {
     }
 }
 
-/// What clap has to say: help and version on standard output, mistakes on standard error.
-fn explain(error: &clap::Error) -> Exit {
-    let coloured = error.render().ansi().to_string();
-    let plain = error.render().to_string();
-    let stream_is_plain = |stream: &dyn Fn() -> bool| !stream() || std::env::var_os("NO_COLOR").is_some();
-    use std::io::IsTerminal;
-    match error.use_stderr() {
-        true => {
-            warn(if stream_is_plain(&|| std::io::stderr().is_terminal()) { &plain } else { &coloured });
-            Exit::USAGE
-        }
-        false => {
-            let text = if stream_is_plain(&|| std::io::stdout().is_terminal()) { &plain } else { &coloured };
-            print(text).map_or_else(|failure| failure.exit, |()| Exit::OK)
-        }
+/// What clap has to say: help and version on standard output, mistakes where all failures go.
+fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let text = error.render();
+    if !error.use_stderr() {
+        let shown = if is_coloured(&std::io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+        return print(&shown).map_or_else(|failure| failure.exit, |()| Exit::OK);
     }
+    // The arguments could not be understood, so this one has to be looked for.
+    if arguments.iter().any(|argument| argument == "--json") {
+        Face { json: true }.tell_failure(&Failure::new(Exit::USAGE, text.to_string().trim_end()));
+    } else {
+        warn(&if is_coloured(&std::io::stderr()) { text.ansi().to_string() } else { text.to_string() });
+    }
+    Exit::USAGE
 }

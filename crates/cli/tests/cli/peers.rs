@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{Place, has};
+use crate::support::{Place, can_mount, has};
 
 #[test]
 fn gocryptfs_reads_a_vault_made_here() {
@@ -45,4 +45,26 @@ fn a_vault_made_by_gocryptfs_is_checked_and_gets_a_new_passphrase() {
     place.run(&["check", "vault", "--passphrase-command", "echo new"]).expect(0);
     let info = place.run(&["info", "vault", "--json"]).expect(0).json();
     assert!(info["creator"].as_str().unwrap().starts_with("gocryptfs"), "{info}");
+}
+
+#[test]
+fn a_vault_that_gocryptfs_has_mounted_is_in_use() {
+    if !has("gocryptfs") || !can_mount() {
+        return;
+    }
+    let place = Place::with_vault();
+    fs::create_dir(place.path("theirs")).unwrap();
+    fs::create_dir(place.path("ours")).unwrap();
+    let mounted = Command::new("gocryptfs")
+        .args(["-q", "-passfile"])
+        .args([place.path("pass"), place.path("vault"), place.path("theirs")])
+        .output()
+        .unwrap();
+    let ran = place.run(&["mount", "vault", "ours", "--passphrase-file", "pass"]);
+    let checked = place.run(&["check", "vault", "--passphrase-file", "pass"]);
+    let unmounted = place.run(&["umount", "theirs"]);
+    assert!(mounted.status.success(), "{mounted:?}");
+    ran.expect(7);
+    checked.expect(7);
+    unmounted.expect(0);
 }

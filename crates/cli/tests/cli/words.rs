@@ -77,6 +77,7 @@ fn failures_in_json_are_objects_on_standard_output() {
     assert_eq!((error["code"].as_u64(), error["name"].as_str()), (Some(4), Some("no-vault")));
     assert!(error["message"].as_str().unwrap().contains("nowhere"));
     assert_eq!(ran.err, "");
+    assert_eq!(place.run(&["info", "--json"]).expect(2).json()["error"]["name"], "usage");
 }
 
 #[test]
