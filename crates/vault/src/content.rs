@@ -6,9 +6,10 @@
 //! - A **header** is written together with the first block, or before it; a header alone is an empty file.
 //! - **Growing** past a short last block extends the file first, then seals that block again at full length. In between
 //!   it is a valid short block followed by zeros, which [`load_block`](Vault::load_block) reads as what it is.
-//! - **Shrinking** into the middle of a block seals the short block in place, makes sure that it reaches the disk first,
-//!   then cuts the file off. In between it is a valid short block followed by the rest of the old one; whoever reads
-//!   the block cuts the file off there.
+//! - **Shrinking** into the middle of a block cuts off the blocks after it, seals the short block in place, makes sure
+//!   that it reaches the disk first, then cuts the file off. In between the file is shorter already, or ends in a valid
+//!   short block followed by the rest of the old one; whoever reads that block, or writes after it, cuts the file off
+//!   there. Were it not the last block, nobody could tell the old blocks behind it from ones written after the crash.
 
 use std::cell::RefCell;
 
@@ -21,6 +22,7 @@ use crate::error::{Result, VaultError};
 use crate::node::Node;
 use crate::open_file::{Content, Extent, FileState, KnownId};
 use crate::vault::Vault;
+use crate::write::Change;
 
 /// Bytes of plaintext in a full block.
 pub(crate) const BLOCK: usize = 4096;
@@ -131,8 +133,10 @@ impl<B: Backing> Vault<B> {
         out: &mut [u8],
     ) -> Result<Loaded> {
         let start = self.geometry.block_offset(block);
-        raw.resize(self.cipher_block(), 0);
-        let stored = self.backing.read_at(file, start, raw)?;
+        raw.resize(self.cipher_block() + 1, 0);
+        let read = self.backing.read_at(file, start, raw)?;
+        let stored = read.min(self.cipher_block());
+        let is_last = stored == read;
         raw.truncate(stored);
         let overhead = self.overhead();
         let whole = |len| Ok(Loaded { len, cut_at: None });
@@ -146,7 +150,8 @@ impl<B: Backing> Vault<B> {
             return whole(stored - overhead);
         }
         match self.ciphers.content.open_interrupted(id, block, raw, true, out) {
-            Some(len) if is_zero(&raw[len + overhead..]) => {
+            // Whoever came after the crash may have written the blocks that follow: they are not cut off.
+            Some(len) if !is_last || is_zero(&raw[len + overhead..]) => {
                 out[len..stored - overhead].fill(0);
                 whole(stored - overhead)
             }
@@ -181,6 +186,29 @@ impl<B: Backing> Vault<B> {
             self.observer.observe(&Event::Healed { path: node.path(), what });
         }
         Ok(loaded.len)
+    }
+
+    /// Finishes a truncation that a crash interrupted in the last block, before that block ceases to be the last or its
+    /// length is relied on. A damaged block is left to whoever reads it.
+    pub(crate) fn settle_end(&self, change: &mut Change<'_, B>) -> Result<()> {
+        if change.content.is_settled && !self.options.shared {
+            return Ok(());
+        }
+        let size = self.plain_size(change.extent);
+        if size > 0 && !change.lacks_header {
+            let last = (size - 1) / BLOCK as u64;
+            let (mut raw, mut plain) = (Vec::new(), [0; BLOCK]);
+            let Change { node, file, content, id, .. } = change;
+            match self.settle_block(node, file, content, id, last, &mut raw, &mut plain) {
+                Ok(_) | Err(VaultError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(extent) = change.content.extent {
+                change.extent = extent;
+            }
+        }
+        change.content.is_settled = true;
+        Ok(())
     }
 
     /// Whether nothing but zeros was ever stored in the file, so that a lost header costs nothing.
@@ -226,7 +254,7 @@ impl<B: Backing> Vault<B> {
 
     /// After a failed change: nothing of what was remembered is trusted.
     pub(crate) fn forget_content(&self, state: &FileState<B>, content: &mut Content) {
-        content.extent = None;
+        *content = Content::default();
         *state.id.lock() = KnownId::Unread;
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct FileState<B: Backing> {
 pub(crate) struct Content {
     /// Bytes of ciphertext, and whether each of them has its place on the disk; `None` if it must be asked for.
     pub extent: Option<Extent>,
+    /// The last block was seen to be as it should: no crash interrupted a truncation there.
+    pub is_settled: bool,
 }
 
 #[derive(Clone, Copy)]

@@ -26,11 +26,12 @@ impl<B: Backing> Vault<B> {
         if size == 0 {
             return if extent.len == 0 { Ok(()) } else { self.empty(state, &file, &mut content) };
         }
-        let old = self.plain_size(extent);
+        let mut change = self.begin(node, state, &file, &mut content)?;
+        self.settle_end(&mut change)?;
+        let old = self.plain_size(change.extent);
         if size == old {
             return Ok(());
         }
-        let mut change = self.begin(node, state, &file, &mut content)?;
         let resized = match size.cmp(&old) {
             Ordering::Less => self.shrink(&mut change, size),
             _ => self.grow(&mut change, old, size),
@@ -57,6 +58,10 @@ impl<B: Backing> Vault<B> {
             let mut plain = [0; BLOCK];
             let held = self.load_for_change(change, block, &mut plain)?;
             plain[held..].fill(0);
+            let end = self.geometry.block_offset(block + 1);
+            if change.extent.len > end {
+                self.set_len(change, end)?;
+            }
             let mut sealed = vec![0; self.cipher_block()];
             let sealed_len =
                 self.ciphers.content.seal_blocks(&change.id, block, &plain[..keep], &*self.random, &mut sealed);
@@ -131,8 +136,9 @@ impl<B: Backing> Vault<B> {
         }
         let size = {
             let mut content = state.content.write();
-            let extent = self.extent(&file, &mut content)?;
-            self.plain_size(extent)
+            let mut change = self.begin(&node, state, &file, &mut content)?;
+            self.settle_end(&mut change)?;
+            self.plain_size(change.extent)
         };
         if keep_size || end <= size { Ok(()) } else { self.resize(&node, end) }
     }

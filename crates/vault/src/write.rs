@@ -181,6 +181,11 @@ impl<B: Backing> Vault<B> {
         change: &mut Change<'_, B>,
         before_block: u64,
     ) -> Result<Option<(u64, Box<[u8; BLOCK]>)>> {
+        if self.plain_size(change.extent).is_multiple_of(BLOCK as u64)
+            && self.plain_size(change.extent) / BLOCK as u64 <= before_block
+        {
+            self.settle_end(change)?;
+        }
         let size = self.plain_size(change.extent);
         let block = size / BLOCK as u64;
         if size.is_multiple_of(BLOCK as u64) || block >= before_block {
