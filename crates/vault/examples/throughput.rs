@@ -126,4 +126,44 @@ fn main() {
             vault.remove_dir(dirs[0], &name(i)).expect("rmdir");
         }
     });
+    durability(&vault, dirs[1], dir.path());
+}
+
+/// What it costs that a synced file can be found after a power cut: beside the bare file system, below DIR.
+fn durability(vault: &Vault, parent: NodeId, cipher_dir: &std::path::Path) {
+    const COUNT: usize = 200;
+    let bare = tempfile::tempdir_in(cipher_dir.parent().expect("it is below DIR")).expect("DIR can be written to");
+    let block = [7; 4096];
+    let write_synced = |path: std::path::PathBuf| {
+        let file = std::fs::File::create(path).expect("create");
+        std::os::unix::fs::FileExt::write_all_at(&file, &block, 0).expect("write");
+        file.sync_all().expect("fsync");
+    };
+    let vault_synced = |dir: NodeId, name: &[u8]| {
+        let file = vault.create(dir, name, &NEW).expect("create").node;
+        vault.write(file, 0, &block).expect("write");
+        vault.sync(file, false).expect("fsync");
+    };
+    timed("bare: synced file", "file", COUNT, || {
+        (0..COUNT).for_each(|i| write_synced(bare.path().join(format!("f{i}"))));
+    });
+    timed("vault: synced file", "file", COUNT, || {
+        (0..COUNT).for_each(|i| vault_synced(parent, format!("s{i}").as_bytes()));
+    });
+    timed("bare: in a new directory", "file", COUNT, || {
+        for i in 0..COUNT {
+            let dir = bare.path().join(format!("d{i}"));
+            std::fs::create_dir(&dir).expect("mkdir");
+            write_synced(dir.join("f"));
+        }
+    });
+    timed("vault: in a new directory", "file", COUNT, || {
+        for i in 0..COUNT {
+            let dir = vault.make_dir(parent, format!("n{i}").as_bytes(), &NEW).expect("mkdir").node;
+            vault_synced(dir, b"f");
+        }
+    });
+    timed("vault: with a long name", "file", COUNT, || {
+        (0..COUNT).for_each(|i| vault_synced(parent, format!("{i:0>200}").as_bytes()));
+    });
 }
