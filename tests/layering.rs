@@ -228,17 +228,26 @@ fn rust_sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether code (not a comment) names `library` as a path or in a `use`.
+/// Whether code (not a comment) names `library` as the beginning of a path or in a `use`.
 fn names_crate(source: &str, library: &str) -> bool {
     let path = format!("{library}::");
     let import = format!("use {library}");
     let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.into_iter().any(|line| {
-        line.match_indices(&path).any(|(at, _)| starts_a_word(line, at))
+        line.match_indices(&path).any(|(at, _)| begins_a_path(&line[..at]))
             || line.trim_start().trim_start_matches("pub ").starts_with(&import)
     })
 }
 
-fn starts_a_word(line: &str, at: usize) -> bool {
-    !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+/// Not the end of a longer word, and not a module of our own, as in `transport::fuser::`.
+fn begins_a_path(before: &str) -> bool {
+    !before.ends_with(|last: char| last.is_alphanumeric() || last == '_' || last == ':')
+}
+
+#[test]
+fn a_module_of_our_own_is_not_the_library_of_its_name() {
+    assert!(names_crate("let session = fuser::Session::new();", "fuser"));
+    assert!(names_crate("use fuser::{Filesystem, Request};", "fuser"));
+    assert!(!names_crate("let session = transport::fuser::serve();", "fuser"));
+    assert!(!names_crate("// fuser::Session is not named here", "fuser"));
 }
