@@ -56,6 +56,15 @@ impl Default for MountOptions {
     }
 }
 
+/// How many threads answer the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threads {
+    /// All of them.
+    pub total: usize,
+    /// Those that wait for requests when there are few.
+    pub waiting: usize,
+}
+
 /// Why an `-o` list was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OptionError {
@@ -168,12 +177,12 @@ impl MountOptions {
         Ok(true)
     }
 
-    /// The number of threads: what was asked for, else as many as there are processors, within 4 and 8. Fewer than four,
-    /// and a few fsyncs or reads that wait for the disk hold up everybody; more than eight, and the switching costs more
-    /// than it brings. Between two and four the streaming rates differ by less than they vary.
-    pub fn thread_count(&self) -> usize {
-        let processors = std::thread::available_parallelism().map_or(4, |n| n.get());
-        self.threads.unwrap_or(processors.clamp(4, 8)).max(1)
+    /// The threads that answer the kernel. As many wait for it as there are processors, within 2 and 8; the others step in
+    /// while those wait for the disk. Each has buffers of up to 2 MiB.
+    pub(crate) fn threads(&self) -> Threads {
+        let processors = std::thread::available_parallelism().map_or(2, |n| n.get());
+        let total = self.threads.unwrap_or((2 * processors).clamp(8, 16)).max(1);
+        Threads { total, waiting: processors.clamp(2, 8).min(total) }
     }
 
     /// Whether the kernel may cache, as nobody else changes the ciphertext.

@@ -76,7 +76,7 @@ impl Session {
         let activity = Activity::default();
         let settings = operations.settings();
         let guarded = Guarded::new(operations, activity.clone(), observer.clone());
-        let server = transport::fuser::serve(device, guarded, settings, options.thread_count()).map_err(|error| {
+        let server = transport::fuser::serve(device, guarded, settings, options.threads()).map_err(|error| {
             // The mount that the handshake failed on is of no use to anybody.
             let _ = device::unmount(mountpoint.path(), How::Lazily);
             MountError::Handshake(error)

@@ -156,14 +156,14 @@ fn an_ordinary_user_mounts_and_unmounts_by_fusermount3() {
     let script = r#"mknod fuse c 10 229; chmod 666 fuse; mount --bind fuse /dev/fuse
         exec setpriv --reuid 65534 --regid 65534 --clear-groups timeout 30 sh -ec '
             ./passthrough cipher mnt "fsname=a\,b" & server=$!
-            until grep -q "mnt .* fuse.strongroom a,b" /proc/self/mountinfo; do kill -0 $server; sleep 0.05; done
+            until grep -q "$PWD/mnt .* fuse.strongroom a,b" /proc/self/mountinfo; do kill -0 $server; sleep 0.05; done
             echo content > mnt/file; mv mnt/file mnt/moved; chmod 600 mnt/moved; stat -c %u:%a mnt/moved
             (sleep 0.3; kill -TERM $server) & wait $server; echo ended $?
-            ! grep -q "mnt .* fuse.strongroom" /proc/self/mountinfo'"#;
+            ! grep -q "$PWD/mnt .* fuse.strongroom" /proc/self/mountinfo'"#;
     let output =
         Command::new("unshare").args(["-m", "sh", "-ec", script]).current_dir(place.dir.path()).output().unwrap();
     let cried = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{cried}");
+    assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "65534:600\nended 0\n", "{cried}");
     assert_eq!(fs::read_to_string(place.cipher().join("moved")).unwrap(), "content\n");
 }

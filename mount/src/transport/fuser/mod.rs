@@ -11,6 +11,7 @@
 //!   (`SessionACL::All`): the kernel checks callers by the mount option allow_other.
 
 mod convert;
+mod crew;
 mod seeker;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -31,6 +33,7 @@ use fuser::{
 
 use crate::guarded::Guarded;
 use crate::operations::{Attr, Caller, Kind, Making, Opening, Operations, Reply, Seek, SetAttr, Settings, XattrMode};
+use crate::options::Threads;
 use convert::{fail, file_attr, kill_setid, node, rename_mode, set_time};
 
 /// Nodes are never re-used while the kernel knows them, so one generation does.
@@ -43,12 +46,13 @@ pub(crate) fn serve<O: Operations>(
     device: OwnedFd,
     operations: Guarded<O>,
     settings: Settings,
-    threads: usize,
+    threads: Threads,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let (seeker, queue) = seeker::Seeker::new();
-    let coat = Coat { operations: operations.clone(), settings, opens_answered: true, seeker };
+    let crew = crew::Crew::new(threads.total, threads.waiting);
+    let coat = Coat { operations: operations.clone(), settings, opens_answered: true, seeker, crew };
     let mut config = Config::default();
-    config.n_threads = Some(threads);
+    config.n_threads = Some(threads.total);
     let session = fuser::Session::from_fd(coat, device, SessionACL::All, config)?;
     queue.serve(operations, session.notifier())?;
     thread::Builder::new().name("mount".into()).spawn(move || session.run())
@@ -65,6 +69,7 @@ struct Coat<O> {
     /// OPEN and CREATE are answered with a flag, not refused so that the kernel does without.
     opens_answered: bool,
     seeker: seeker::Seeker,
+    crew: Arc<crew::Crew>,
 }
 
 impl<O: Operations> Coat<O> {
@@ -170,6 +175,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let _turn = self.crew.turn();
         match self.operations.call("lookup", |o| o.lookup(node(parent), name.as_bytes())) {
             Ok(Some(attr)) => self.entry(&attr, reply),
             Ok(None) => self.absent(reply),
@@ -178,6 +184,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
+        let _turn = self.crew.turn();
         let _ = self.operations.call("forget", |o| {
             o.forget(node(ino), lookups);
             Ok(())
@@ -185,6 +192,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        let _turn = self.crew.turn();
         self.reply_attr(self.operations.call("getattr", |o| o.attr(node(ino))), reply);
     }
 
@@ -206,6 +214,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let _turn = self.crew.turn();
         let set = SetAttr {
             permissions: mode.map(|mode| mode & 0o7777),
             uid,
@@ -220,6 +229,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
+        let _turn = self.crew.turn();
         match self.operations.call("readlink", |o| o.read_link(node(ino))) {
             Ok(target) => reply.data(&target),
             Err(errno) => reply.error(fail(errno)),
@@ -236,6 +246,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         rdev: u32,
         reply: ReplyEntry,
     ) {
+        let _turn = self.crew.turn();
         let making = making(request, mode, umask, &self.settings);
         let result = self
             .operations
@@ -244,20 +255,24 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        let _turn = self.crew.turn();
         let making = making(request, mode, umask, &self.settings);
         let result = self.operations.call("mkdir", |o| o.make_dir(node(parent), name.as_bytes(), &making));
         self.reply_entry(result, reply);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("unlink", |o| o.unlink(node(parent), name.as_bytes())), reply);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("rmdir", |o| o.remove_dir(node(parent), name.as_bytes())), reply);
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let _turn = self.crew.turn();
         let target = target.as_os_str().as_bytes();
         let result =
             self.operations.call("symlink", |o| o.make_symlink(node(parent), name.as_bytes(), target, caller(request)));
@@ -274,6 +289,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let _turn = self.crew.turn();
         let Some(mode) = rename_mode(flags) else { return reply.error(fuser::Errno::EINVAL) };
         let result = self
             .operations
@@ -282,11 +298,13 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn link(&self, _: &Request, ino: INodeNo, new_parent: INodeNo, new_name: &OsStr, reply: ReplyEntry) {
+        let _turn = self.crew.turn();
         let result = self.operations.call("link", |o| o.link(node(ino), node(new_parent), new_name.as_bytes()));
         self.reply_entry(result, reply);
     }
 
     fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let _turn = self.crew.turn();
         if !self.opens_answered {
             // Once is enough: from now on the kernel opens without asking.
             return reply.error(fuser::Errno::ENOSYS);
@@ -313,6 +331,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         _flags: i32,
         reply: ReplyCreate,
     ) {
+        let _turn = self.crew.turn();
         if !self.opens_answered {
             // The kernel makes files by MKNOD then, and opens them without asking: one message instead of CREATE and
             // RELEASE.
@@ -339,6 +358,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let _turn = self.crew.turn();
         READ_BUFFER.with_borrow_mut(|buffer| {
             let size = size as usize;
             if buffer.len() < size {
@@ -364,6 +384,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let _turn = self.crew.turn();
         let clear_setid = kill_setid(write_flags);
         match self.operations.call("write", |o| o.write(node(ino), offset, data, clear_setid)) {
             Ok(len) => reply.written(len as u32),
@@ -377,10 +398,12 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, data_only: bool, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("fsync", |o| o.sync(node(ino), data_only)), reply);
     }
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let _turn = self.crew.turn();
         let flags = match self.settings.alone {
             true => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
             false => FopenFlags::empty(),
@@ -392,6 +415,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn readdir(&self, _: &Request, _: INodeNo, handle: FileHandle, offset: u64, reply: ReplyDirectory) {
+        let _turn = self.crew.turn();
         let mut sink = convert::Names(reply);
         match self.operations.call("readdir", |o| o.read_dir(handle.0, offset, &mut sink)) {
             Ok(()) => sink.0.ok(),
@@ -400,6 +424,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn readdirplus(&self, _: &Request, _: INodeNo, handle: FileHandle, offset: u64, reply: ReplyDirectoryPlus) {
+        let _turn = self.crew.turn();
         let valid = self.settings.attr_valid.min(self.settings.entry_valid);
         let mut sink = convert::NamesWithAttrs { reply, valid };
         match self.operations.call("readdirplus", |o| o.read_dir_plus(handle.0, offset, &mut sink)) {
@@ -409,6 +434,7 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         let result = self.operations.call("releasedir", |o| {
             o.close_dir(handle.0);
             Ok(())
@@ -417,10 +443,12 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, data_only: bool, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("fsyncdir", |o| o.sync_dir(node(ino), data_only)), reply);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        let _turn = self.crew.turn();
         match self.operations.call("statfs", |o| o.stat_fs()) {
             Ok(s) => reply.statfs(
                 s.blocks,
@@ -446,6 +474,7 @@ impl<O: Operations> Filesystem for Coat<O> {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        let _turn = self.crew.turn();
         let mode = match flags {
             0 => XattrMode::Any,
             libc::XATTR_CREATE => XattrMode::Create,
@@ -458,14 +487,17 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let _turn = self.crew.turn();
         reply_xattr(self.operations.call("getxattr", |o| o.xattr(node(ino), name.as_bytes())), size, reply);
     }
 
     fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let _turn = self.crew.turn();
         reply_xattr(self.operations.call("listxattr", |o| o.list_xattrs(node(ino))), size, reply);
     }
 
     fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("removexattr", |o| o.remove_xattr(node(ino), name.as_bytes())), reply);
     }
 
@@ -484,10 +516,12 @@ impl<O: Operations> Filesystem for Coat<O> {
     }
 
     fn fallocate(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, len: u64, mode: i32, reply: ReplyEmpty) {
+        let _turn = self.crew.turn();
         reply_empty(self.operations.call("fallocate", |o| o.allocate(node(ino), offset, len, mode)), reply);
     }
 
     fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let _turn = self.crew.turn();
         let what = match whence {
             libc::SEEK_DATA => Seek::Data,
             libc::SEEK_HOLE => Seek::Hole,
