@@ -302,7 +302,10 @@ impl<B: Backing> Vault<B> {
         mode: RenameMode,
     ) -> Result<()> {
         let replaced = match self.looked_up(to) {
-            Ok((_, there)) if (there.dev, there.ino) == (stat.dev, stat.ino) && mode == RenameMode::Replace => {
+            Ok((_, there))
+                if (there.dev, there.ino) == (stat.dev, stat.ino)
+                    && !matches!(mode, RenameMode::NoReplace | RenameMode::NoReplaceWhiteout) =>
+            {
                 self.nodes.forget(node.id, 1);
                 return Ok(()); // two names of one file: nothing happens, says POSIX
             }

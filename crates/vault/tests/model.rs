@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use strongroom_crypto::OsRandom;
 use strongroom_testkit::{
-    Answer, Failure, Fixture, Journal, Mounted, Op, ReferenceTree, SimBacking, Snapshot, at, ops,
+    Answer, Failure, Fixture, Journal, Mounted, Op, ReferenceTree, SimBacking, Snapshot, at, ops, under,
 };
 use strongroom_vault::{Backing, RealBacking, RenameMode, VaultOptions};
 
@@ -110,6 +110,17 @@ fn regression_a_directory_is_not_renamed_onto_its_parent() {
         Op::Mkdir { at: at(&[0]), permissions: 0o755 },
         Op::Mkdir { at: at(&[0, 1]), permissions: 0o755 },
         Op::Rename { from: at(&[0, 1]), to: at(&[0]), mode: RenameMode::Replace },
+    ];
+    on_the_simulated_disk(0, VaultOptions::default(), &ops);
+}
+
+#[test]
+fn regression_a_file_exchanged_with_itself_can_still_be_reached() {
+    let ops = [
+        Op::Create { at: at(&[3]), permissions: 0o755 },
+        Op::Keep { slot: 0, at: at(&[3]) },
+        Op::Rename { from: at(&[3]), to: at(&[3]), mode: RenameMode::Exchange },
+        Op::Write { at: under(0, &[]), offset: 0, len: 10, seed: 1 },
     ];
     on_the_simulated_disk(0, VaultOptions::default(), &ops);
 }
