@@ -11,6 +11,7 @@
 //! place of another, leave no trace.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -297,6 +298,12 @@ fn add(count: &AtomicU64, n: u64) {
     count.fetch_add(n, Ordering::Relaxed);
 }
 
+/// A problem, and the blocks it is about, so that runs which several jobs found become one.
+struct Found {
+    problem: Problem,
+    run: Option<BadRun>,
+}
+
 /// A run of blocks with the same thing wrong.
 struct BadRun {
     first: u64,
@@ -314,7 +321,7 @@ struct Checker<'a, B: Backing> {
     counts: Counts,
     /// Inodes with several names that were met already.
     seen_links: Mutex<HashSet<(u64, u64)>>,
-    problems: Mutex<Vec<Problem>>,
+    problems: Mutex<Vec<Found>>,
 }
 
 impl<B: Backing> Checker<'_, B> {
@@ -650,7 +657,7 @@ impl<B: Backing> Checker<'_, B> {
             next += count;
         }
         for run in bad {
-            self.bad_run(place, &run);
+            self.bad_run(place, run);
         }
     }
 
@@ -759,17 +766,13 @@ impl<B: Backing> Checker<'_, B> {
         }
     }
 
-    fn bad_run(&self, place: &Place, run: &BadRun) {
+    fn bad_run(&self, place: &Place, run: BadRun) {
         let kind = match run.why.as_str() {
             INTERRUPTED_WRITE | INTERRUPTED_RESIZE => ProblemKind::Interrupted,
             _ => ProblemKind::Block,
         };
-        let start = run.first * self.geometry.plain_block();
-        let blocks = match run.last - run.first {
-            0 => format!("block {} (from byte {start} on)", run.first),
-            more => format!("blocks {} to {} ({} of them, from byte {start} on)", run.first, run.last, more + 1),
-        };
-        self.problem(place, kind, format!("{blocks}: {}", run.why));
+        let (path, disk_path) = (place.path(), place.disk_path());
+        self.found(Found { problem: Problem { path, disk_path, kind, detail: run.to_string() }, run: Some(run) });
     }
 
     /// The first block from `next` on that may hold data. Whole blocks of a hole are counted, not read.
@@ -838,20 +841,30 @@ impl<B: Backing> Checker<'_, B> {
     }
 
     fn report(&self, problem: Problem) {
+        self.found(Found { problem, run: None });
+    }
+
+    fn found(&self, found: Found) {
+        let problem = &found.problem;
         if problem.kind.is_damage() {
             add(&self.counts.damaged, 1);
             self.observer.observe(&Event::Damaged { path: problem.path.clone(), what: problem.detail.clone() });
         }
         let mut problems = self.problems.lock();
         match problems.len() < Report::MOST_PROBLEMS {
-            true => problems.push(problem),
+            true => problems.push(found),
             false => add(&self.counts.unlisted, 1),
         }
     }
 
     fn into_report(self) -> Report {
-        let mut problems = self.problems.into_inner();
-        problems.sort_by(|a, b| (&a.path, a.kind, &a.detail).cmp(&(&b.path, b.kind, &b.detail)));
+        let mut all = self.problems.into_inner();
+        all.sort_by(|a, b| a.order().cmp(&b.order()));
+        let damaged = |all: &[Found]| all.iter().filter(|found| found.problem.kind.is_damage()).count() as u64;
+        let before = damaged(&all);
+        all.dedup_by(|next, last| last.continues_with(next));
+        let merged = before - damaged(&all);
+        let problems = all.into_iter().map(|found| found.problem).collect();
         let counts = self.counts;
         Report {
             files: counts.files.into_inner(),
@@ -861,7 +874,7 @@ impl<B: Backing> Checker<'_, B> {
             xattrs: counts.xattrs.into_inner(),
             bytes: counts.bytes.into_inner(),
             hole_bytes: counts.hole_bytes.into_inner(),
-            damaged: counts.damaged.into_inner(),
+            damaged: counts.damaged.into_inner() - merged,
             problems,
             unlisted: counts.unlisted.into_inner(),
         }
@@ -891,6 +904,41 @@ impl<B: Backing> Checker<'_, B> {
             }
         }
         self.observer.observe(&Event::Phase { name: PHASE, total: Some(total) });
+    }
+}
+
+impl Found {
+    fn order(&self) -> (&[u8], ProblemKind, u64, &str) {
+        let first = self.run.as_ref().map_or(0, |run| run.first);
+        (&self.problem.path, self.problem.kind, first, &self.problem.detail)
+    }
+
+    /// Takes a run that goes on where this one ends into it.
+    fn continues_with(&mut self, next: &Found) -> bool {
+        match (&mut self.run, &next.run) {
+            (Some(run), Some(more))
+                if self.problem.disk_path == next.problem.disk_path
+                    && (run.last + 1, &run.why) == (more.first, &more.why) =>
+            {
+                run.last = more.last;
+                self.problem.detail = run.to_string();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for BadRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.first * Geometry::PLAIN_BLOCK as u64;
+        match self.last - self.first {
+            0 => write!(f, "block {} (from byte {start} on): {}", self.first, self.why),
+            more => {
+                let (first, last, count) = (self.first, self.last, more + 1);
+                write!(f, "blocks {first} to {last} ({count} of them, from byte {start} on): {}", self.why)
+            }
+        }
     }
 }
 

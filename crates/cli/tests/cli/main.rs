@@ -2,6 +2,7 @@
 //! depth is tested below this crate.
 
 mod check;
+mod crash;
 mod init;
 mod mount;
 mod passwd;
