@@ -1,7 +1,10 @@
 //! What a process does to itself while it handles secrets.
 
+use std::os::fd::{BorrowedFd, RawFd};
+
 use rustix::{
     fs::Mode,
+    io::FdFlags,
     process::{Resource, Rlimit, setrlimit, umask},
 };
 
@@ -30,4 +33,31 @@ impl UmaskGuard {
         umask(current);
         done
     }
+}
+
+/// Descriptors that whoever started this process left open in it. They may be of use to it (`--passphrase-file <(...)`),
+/// but a process that goes on in the background must not keep them: somebody may wait for their other end to be closed.
+pub struct Inherited(Vec<RawFd>);
+
+impl Inherited {
+    /// Finds them, which are those that would be passed on again. To be called before anything else is opened so.
+    pub fn find() -> Self {
+        let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        let descriptors = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Self(descriptors.filter(|&descriptor| descriptor > 2 && is_passed_on(descriptor)).collect())
+    }
+
+    /// Closes them.
+    pub fn close(self) {
+        for descriptor in self.0 {
+            // SAFETY: the descriptor was open before this program began, so no part of it owns it.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+}
+
+fn is_passed_on(descriptor: RawFd) -> bool {
+    // SAFETY: the descriptor was listed just now; if it is closed by now, the call says so and nothing is touched.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    rustix::io::fcntl_getfd(borrowed).is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
 }

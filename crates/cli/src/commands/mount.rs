@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use strongroom_actions::{Mount, UmaskGuard, harden, ready};
+use strongroom_actions::{Inherited, Mount, UmaskGuard, harden, ready};
 use strongroom_event::Observer;
 use strongroom_secret::{SecretRef, resolve};
 
@@ -59,12 +59,14 @@ fn mount_and_wait(
     face: Face,
     notifier: &mut ready::Notifier,
 ) -> Result<Exit, Failure> {
+    let inherited = Inherited::find();
     let umask = UmaskGuard::new();
     harden();
     let passphrase = || umask.around(|| resolve(source, &Terminal, &passphrase_of(&request.dir)));
     let log = Arc::new(Log::default());
     let (session, mounted) = strongroom_actions::mount(request, passphrase, log.clone())?;
     if notifier.is_launched() {
+        inherited.close();
         log.go_to_background();
     } else {
         face.tell(&mounted, |_| text::mounted(&mounted, true))?;

@@ -202,6 +202,35 @@ fn in_the_foreground_damage_is_said_on_standard_error_with_its_plaintext_path() 
 }
 
 #[test]
+fn a_mount_in_the_background_keeps_nothing_open_that_it_was_started_with() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::with_vault();
+    fs::create_dir(place.path("plain")).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // The shell hands its descriptor 9 on, as `( flock 9; ... ) 9>lock` does, and a passphrase by process substitution.
+    let script = format!(
+        "exec 9>&1; {} mount vault plain --passphrase-file <(echo open sesame)",
+        env!("CARGO_BIN_EXE_strongroom")
+    );
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &script]).current_dir(place.path("")).stdin(Stdio::null()).stdout(writer);
+    let status = without_terminal(shell).status().unwrap();
+    let mut said = String::new();
+    let read = std::thread::spawn(move || reader.read_to_string(&mut said).map(|_| said));
+    let patience = std::time::Instant::now();
+    while !read.is_finished() && patience.elapsed().as_secs() < 20 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let is_let_go = read.is_finished();
+    let unmounted = place.run(&["umount", "plain"]);
+    assert!(status.success() && is_let_go);
+    unmounted.expect(0);
+    assert!(read.join().unwrap().unwrap().starts_with("Mounted"));
+}
+
+#[test]
 fn the_remains_of_a_killed_mount_are_cleared() {
     if !can_mount() {
         return;
