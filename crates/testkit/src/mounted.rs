@@ -57,6 +57,11 @@ impl Fixture {
         self.superblock.name_mode() == NameMode::Encrypted
     }
 
+    /// Whether names are stored as they are.
+    pub fn is_plaintext(&self) -> bool {
+        self.superblock.name_mode() == NameMode::Plaintext
+    }
+
     /// Makes an empty vault of a directory, as `init` does, with everything on the disk.
     pub fn format<B: Backing>(&self, backing: &B) {
         let root = backing.root().expect("a backing has a root");

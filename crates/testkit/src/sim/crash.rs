@@ -269,10 +269,10 @@ fn survives(at: usize, record: &Record, outcome: &Outcome<'_>) -> bool {
         }
 }
 
-/// Whether a change of the file's size after `at` is on the disk.
+/// Whether a change of the file's size after `at` is on the disk, or what it did to the last page.
 fn resized_later(log: &[Record], at: usize, file: Serial, outcome: &Outcome<'_>) -> bool {
     log.iter().enumerate().skip(at + 1).any(|(later, record)| match &record.change {
-        Change::SetLen { serial, .. } => *serial == file && survives(later, record, outcome),
+        Change::SetLen { serial, .. } => *serial == file && (outcome.early_zeroing || survives(later, record, outcome)),
         Change::Write { serial, offset, data, old } => {
             *serial == file && offset + data.len() as u64 > *old && (outcome.fates)(file) != Fate::None { sized: false }
         }
