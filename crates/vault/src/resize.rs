@@ -60,6 +60,13 @@ impl<B: Backing> Vault<B> {
             plain[held..].fill(0);
             let end = self.geometry.block_offset(block + 1);
             if change.extent.len > end {
+                // What is cut off does not come back, so that nothing may fail for want of space after it.
+                if !self.is_dense(change)? {
+                    match self.backing.reserve(change.file, start, end - start) {
+                        Ok(()) | Err(Errno::OPNOTSUPP) => {}
+                        Err(errno) => return Err(errno.into()),
+                    }
+                }
                 self.set_len(change, end)?;
             }
             let mut sealed = vec![0; self.cipher_block()];
@@ -93,6 +100,7 @@ impl<B: Backing> Vault<B> {
             return self.store_block(change, block, &plain[..keep]);
         }
         let tail = self.load_short_tail(change, block)?;
+        let before = change.extent.len;
         if keep == 0 {
             self.store_header(change)?;
             self.set_len(change, self.geometry.cipher_size(size))?;
@@ -100,10 +108,7 @@ impl<B: Backing> Vault<B> {
         } else {
             self.store_block(change, block, &zeros[..keep])?;
         }
-        match tail {
-            Some((block, plain)) => self.store_full(change, block, &plain),
-            None => Ok(()),
-        }
+        self.store_tail(change, tail, before)
     }
 
     fn store_block(&self, change: &mut Change<'_, B>, block: u64, plain: &[u8]) -> Result<()> {

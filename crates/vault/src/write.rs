@@ -108,11 +108,28 @@ impl<B: Backing> Vault<B> {
             }
         };
         let start = if with_header { 0 } else { self.geometry.block_offset(first) };
+        let before = change.extent.len;
         self.store(change, start, &scratch.cipher[..len])?;
-        match tail {
-            Some((block, plain)) => self.store_full(change, block, &plain),
-            None => Ok(()),
+        self.store_tail(change, tail, before)
+    }
+
+    /// Stores what was the short last block as a full one, now that the file has grown past it from `before` bytes of
+    /// ciphertext. If that fails, the file is cut off there again.
+    pub(crate) fn store_tail(
+        &self,
+        change: &mut Change<'_, B>,
+        tail: Option<(u64, Box<[u8; BLOCK]>)>,
+        before: u64,
+    ) -> Result<()> {
+        let Some((block, plain)) = tail else { return Ok(()) };
+        let mut sealed = vec![0; self.cipher_block()];
+        let len = self.ciphers.content.seal_blocks(&change.id, block, &*plain, &*self.random, &mut sealed);
+        let stored = self.store(change, self.geometry.block_offset(block), &sealed[..len]);
+        if stored.is_err() {
+            change.extent.len = before;
+            self.undo(change, u64::MAX);
         }
+        stored
     }
 
     /// Seals `data` for its place, with what the blocks at its edges hold besides.
@@ -197,13 +214,6 @@ impl<B: Backing> Vault<B> {
         Ok(Some((block, plain)))
     }
 
-    /// Seals a whole block and stores it.
-    pub(crate) fn store_full(&self, change: &mut Change<'_, B>, block: u64, plain: &[u8; BLOCK]) -> Result<()> {
-        let mut sealed = vec![0; self.cipher_block()];
-        let len = self.ciphers.content.seal_blocks(&change.id, block, plain, &*self.random, &mut sealed);
-        self.store(change, self.geometry.block_offset(block), &sealed[..len])
-    }
-
     /// Writes the header on its own: the file then still reads as empty.
     pub(crate) fn store_header(&self, change: &mut Change<'_, B>) -> Result<()> {
         if !change.lacks_header {
@@ -259,7 +269,7 @@ impl<B: Backing> Vault<B> {
     }
 
     /// Whether every byte of the file has its place on the disk; holes may have been filled since we last looked.
-    fn is_dense(&self, change: &mut Change<'_, B>) -> Result<bool> {
+    pub(crate) fn is_dense(&self, change: &mut Change<'_, B>) -> Result<bool> {
         if !change.extent.is_dense {
             let stat = self.backing.stat(Target::File(change.file))?;
             change.extent.is_dense = stat.blocks * 512 >= stat.size;

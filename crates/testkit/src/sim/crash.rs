@@ -186,7 +186,7 @@ fn torn(log: &[Record]) -> Vec<Fate> {
     let borders = |unit: u64| (offset / unit + 1..(offset + len).div_ceil(unit)).map(move |n| n * unit - offset);
     keeps.extend(borders(PAGE).take(4));
     keeps.extend(borders(512).take(2));
-    keeps.extend(borders(512).last());
+    keeps.extend(borders(512).next_back());
     let mut fates: Vec<Fate> = keeps.iter().map(|keep| Fate::Torn { keep: *keep }).collect();
     fates.extend(borders(PAGE).take(2).map(|lost| Fate::TornHead { lost }));
     fates
@@ -230,13 +230,11 @@ fn replay(base: &Tree, log: &[Record], outcome: &Outcome<'_>) -> Tree {
                     }
                 });
             }
-            Change::SetLen { serial, len, old } if !survives(at, record, outcome) => {
-                if len < old {
-                    let page = freed.entry(*serial).or_insert(u64::MAX);
-                    *page = (*page).min(len.div_ceil(PAGE));
-                    if outcome.early_zeroing {
-                        tree.with_content(*serial, |content| content.zero(*len, len.div_ceil(PAGE) * PAGE));
-                    }
+            Change::SetLen { serial, len, old } if len < old && !survives(at, record, outcome) => {
+                let page = freed.entry(*serial).or_insert(u64::MAX);
+                *page = (*page).min(len.div_ceil(PAGE));
+                if outcome.early_zeroing {
+                    tree.with_content(*serial, |content| content.zero(*len, len.div_ceil(PAGE) * PAGE));
                 }
             }
             change if survives(at, record, outcome) => match change {

@@ -115,6 +115,11 @@ impl SimBacking {
         self.0.lock().calls
     }
 
+    /// Reads so far.
+    pub fn reads(&self) -> u64 {
+        self.0.lock().reads
+    }
+
     /// The process dies before the mutating call that comes after `calls` more: it and all later ones fail with
     /// [`KILLED`] and change nothing.
     pub fn kill_after(&self, calls: u64) {
