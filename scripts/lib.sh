@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: saying things, and having what is needed.
 
 say() { printf '%s\n' "$*"; }

@@ -240,7 +240,7 @@ impl<B: Backing> Operations for Adapter<B> {
     }
 
     fn open_dir(&self, node: NodeId) -> Reply<u64> {
-        // The kernel may have the entries already, so they are not read before it asks for them.
+        // Who opens a directory only to reach or to sync it has no use for its entries: they are read when asked for.
         let handle = self.next_listing.fetch_add(1, Ordering::Relaxed);
         self.listings.write().insert(handle, Arc::new(Listing { node, entries: Mutex::new(None) }));
         Ok(handle)

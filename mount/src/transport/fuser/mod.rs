@@ -404,10 +404,9 @@ impl<O: Operations> Filesystem for Coat<O> {
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         let _turn = self.crew.turn();
-        let flags = match self.settings.alone {
-            true => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
-            false => FopenFlags::empty(),
-        };
+        // Not FOPEN_CACHE_DIR: when a change ends what the kernel has cached, it goes on at an offset in a listing that another
+        // handle began, which means nothing in this one's; entries would be missed, and rm -r fail.
+        let flags = FopenFlags::empty();
         match self.operations.call("opendir", |o| o.open_dir(node(ino))) {
             Ok(handle) => reply.opened(FileHandle(handle), flags),
             Err(errno) => reply.error(fail(errno)),
