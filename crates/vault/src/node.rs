@@ -190,6 +190,11 @@ impl<B: Backing> Node<B> {
         self.place.lock().links.last().cloned()
     }
 
+    /// All known names.
+    pub fn links(&self) -> Vec<Link<B>> {
+        self.place.lock().links.clone()
+    }
+
     pub fn file(&self) -> Option<&FileState<B>> {
         match &self.state {
             State::File(file) => Some(file),

@@ -126,15 +126,15 @@ impl<B: Backing> Vault<B> {
         Ok(())
     }
 
-    /// Syncs the IVs of all directories above `node` and the long names on the way to it.
+    /// Syncs the IVs of all directories above `node` and the long names on the way to it, by each of its known names.
     fn sync_way_to(&self, node: &Arc<Node<B>>) -> Result<()> {
-        let mut link = node.link();
-        while let Some(Link { parent, .. }) = link {
+        let mut links = node.links();
+        while let Some(Link { parent, .. }) = links.pop() {
             if self.unsynced.is_empty() {
                 break;
             }
             self.sync_side_files(&parent)?;
-            link = parent.link();
+            links.extend(parent.link());
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use strongroom_testkit::{
 };
 use strongroom_vault::{Kind, NodeId, VaultOptions};
 
-const BOTH: [Journal; 2] = [Journal::Posix, Journal::Ext4Like];
+const ALL: [Journal; 3] = [Journal::Posix, Journal::Ext4Like, Journal::TreeLog];
 const BLOCK: usize = 4096;
 
 fn sync(names: &[usize]) -> Op {
@@ -90,7 +90,7 @@ fn assert_there(state: &CrashState, fixture: &Fixture, names: &[usize], model: &
 fn what_was_synced_with_its_directories_is_there_after_any_power_cut() {
     for mode in [0, 1, 2, 6] {
         let fixture = Fixture::mode(mode);
-        for journal in BOTH {
+        for journal in ALL {
             for (d, f) in [(A, B), (A, LONG), (LONG, A), (LONG, LONGER)] {
                 let make = [mkdir(&[d]), create(&[d, f]), write(&[d, f], 0, 10_000)];
                 let syncs = [sync(&[d, f]), sync_dir(&[d]), sync_dir(&[])];
@@ -111,10 +111,22 @@ fn on_a_journaling_file_system_fsync_of_the_file_alone_is_enough() {
             for last in [sync(names), datasync(names)] {
                 let mut ops: Vec<Op> = (1..names.len()).map(|depth| mkdir(&names[..depth])).collect();
                 ops.extend([create(names), write(names, 0, 5000), last]);
-                let (states, model) = crashes(fixture, Journal::Ext4Like, &[], &ops);
-                states.iter().for_each(|state| assert_there(state, fixture, names, &model));
+                for journal in [Journal::Ext4Like, Journal::TreeLog] {
+                    let (states, model) = crashes(fixture, journal, &[], &ops);
+                    states.iter().for_each(|state| assert_there(state, fixture, names, &model));
+                }
             }
         }
+    }
+}
+
+#[test]
+fn regression_fsync_reaches_every_known_name_of_a_file() {
+    let fixture = Fixture::usual();
+    let make = [create(&[LONG]), write(&[LONG], 0, 100), Op::Link { from: at(&[LONG]), to: at(&[A]) }];
+    for journal in [Journal::Ext4Like, Journal::TreeLog] {
+        let (states, model) = crashes(fixture, journal, &[], &[&make[..], &[sync(&[A])]].concat());
+        states.iter().for_each(|state| assert_there(state, fixture, &[LONG], &model));
     }
 }
 
@@ -132,7 +144,7 @@ fn what_was_synced_stays_whatever_happens_beside_it() {
         mkdir(&[A, LONGER]),
         Op::Rmdir { at: at(&[A, LONGER]) },
     ];
-    for journal in BOTH {
+    for journal in ALL {
         for count in 0..=beside.len() {
             let (states, model) = crashes(fixture, journal, &[], &[&make[..], &syncs, &beside[..count]].concat());
             for state in &states {
@@ -149,7 +161,7 @@ fn a_synced_file_survives_the_renaming_of_its_unsynced_directory() {
     let fixture = Fixture::usual();
     let make = [mkdir(&[A]), mkdir(&[A, LONG]), create(&[A, LONG, B]), write(&[A, LONG, B], 0, 100)];
     let moved = [rename(&[A, LONG], &[LONGER]), sync(&[LONGER, B]), sync_dir(&[LONGER]), sync_dir(&[])];
-    for journal in BOTH {
+    for journal in ALL {
         let (states, model) = crashes(fixture, journal, &[], &[&make[..], &moved].concat());
         states.iter().for_each(|state| {
             let vault = reopen(fixture, &state.disk);
@@ -164,7 +176,7 @@ fn a_long_name_given_by_rename_or_link_is_synced_with_the_file() {
     let fixture = Fixture::usual();
     let make = [create(&[A]), write(&[A], 0, 100)];
     let named = [rename(&[A], &[LONG]), Op::Link { from: at(&[A]), to: at(&[LONG]) }];
-    for journal in BOTH {
+    for journal in ALL {
         for named in &named {
             let ops = [named.clone(), sync(&[LONG]), sync_dir(&[])];
             let (states, model) = crashes(fixture, journal, &make, &ops);
@@ -175,7 +187,7 @@ fn a_long_name_given_by_rename_or_link_is_synced_with_the_file() {
 
 #[test]
 fn a_directory_that_was_not_synced_and_holds_nothing_is_absent_or_usable() {
-    for journal in BOTH {
+    for journal in ALL {
         for name in [A, LONG] {
             let fixture = Fixture::usual();
             let (states, _) = crashes(fixture, journal, &[], &[mkdir(&[name])]);
@@ -233,7 +245,7 @@ fn a_healed_directory_stays_as_durable_as_any() {
 fn a_directory_that_holds_something_and_lost_its_iv_is_reported_and_not_hidden() {
     let fixture = Fixture::usual();
     let mut reported = 0;
-    for journal in BOTH {
+    for journal in ALL {
         let (states, _) = crashes(fixture, journal, &[], &[mkdir(&[A]), create(&[A, B]), mkdir(&[A, C])]);
         for state in &states {
             let vault = reopen(fixture, &state.disk);
@@ -258,7 +270,7 @@ fn a_directory_that_holds_something_and_lost_its_iv_is_reported_and_not_hidden()
 fn a_file_whose_long_name_was_lost_is_reported_and_found_by_its_name() {
     let fixture = Fixture::usual();
     let mut healed = 0;
-    for journal in BOTH {
+    for journal in ALL {
         for make in [create(&[LONG]), mkdir(&[LONG]), Op::Symlink { at: at(&[LONG]), len: 9 }] {
             let (states, _) = crashes(fixture, journal, &[], &[make]);
             for state in &states {
@@ -396,7 +408,7 @@ proptest! {
     #[test]
     fn what_was_synced_survives_in_any_sequence_and_nothing_is_hidden(
         mode in prop_oneof![2 => Just(0usize), 1 => 0..9usize],
-        journal in prop_oneof![Just(Journal::Posix), Just(Journal::Ext4Like)],
+        journal in proptest::sample::select(&ALL[..]),
         steps in steps(),
     ) {
         let fixture = Fixture::mode(mode);

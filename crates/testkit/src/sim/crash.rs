@@ -13,6 +13,8 @@ pub enum Journal {
     Posix,
     /// One journal, committed in order, by every fsync up to now.
     Ext4Like,
+    /// fsync logs the object, its names and the directories on the way to it, and nothing beside (as btrfs does).
+    TreeLog,
 }
 
 /// A change, and what was promised about it.
@@ -48,6 +50,17 @@ impl Record {
                 entries.iter().any(|(dir, _, _)| *dir == wanted)
             }
             Change::Meta(serial, _) => *serial == wanted,
+            _ => false,
+        }
+    }
+
+    /// Whether it gives one of these objects a name.
+    pub fn names_any(&self, wanted: &BTreeSet<Serial>) -> bool {
+        match &self.change {
+            Change::Make { serial, .. } => wanted.contains(serial),
+            Change::Entries(entries) | Change::Whiteout { entries, .. } => {
+                entries.iter().any(|(_, _, target)| target.is_some_and(|target| wanted.contains(&target)))
+            }
             _ => false,
         }
     }
@@ -143,7 +156,9 @@ pub fn crash_states(base: &Tree, log: &[Record], journal: Journal, limit: usize)
         let cut = cuts[dice.below(cuts.len())];
         let by_dir = match journal {
             Journal::Ext4Like => BTreeMap::new(),
-            Journal::Posix => directories(log).into_iter().map(|dir| (dir, cuts[dice.below(cuts.len())])).collect(),
+            Journal::Posix | Journal::TreeLog => {
+                directories(log).into_iter().map(|dir| (dir, cuts[dice.below(cuts.len())])).collect()
+            }
         };
         let fates = |serial: Serial| by_file.get(&serial).copied().unwrap_or(Fate::All);
         let what = format!("mix {round}: metadata up to {cut}, by directory {by_dir:?}, data {by_file:?}");

@@ -502,29 +502,51 @@ impl Sim {
 
     fn sync_file(&mut self, serial: Serial, data_only: bool) {
         let committed = match self.journal {
-            Journal::Posix => 0,
+            Journal::Posix | Journal::TreeLog => 0,
             Journal::Ext4Like if data_only => {
                 self.log.iter().rposition(|record| record.is_needed_for_data(serial)).map_or(0, |at| at + 1)
             }
             Journal::Ext4Like => self.log.len(),
         };
+        let way = self.way_to(serial);
         for (at, record) in self.log.iter_mut().enumerate() {
             let is_meta = matches!(record.change, Change::Meta(..));
-            record.forced |=
-                (at < committed && !record.is_data()) || (record.is_of_file(serial) && !(data_only && is_meta));
+            record.forced |= (at < committed && !record.is_data())
+                || (record.is_of_file(serial) && !(data_only && is_meta))
+                || record.names_any(&way);
         }
         self.compact();
     }
 
     fn sync_dir(&mut self, serial: Serial) {
         let journal = self.journal;
+        let way = self.way_to(serial);
         for record in &mut self.log {
             record.forced |= match journal {
                 Journal::Posix => record.is_of_dir(serial),
+                Journal::TreeLog => record.is_of_dir(serial) || record.names_any(&way),
                 Journal::Ext4Like => !record.is_data(),
             };
         }
         self.compact();
+    }
+
+    /// What a tree log holds besides the object that is synced: the object's names and the directories above it.
+    fn way_to(&self, serial: Serial) -> BTreeSet<Serial> {
+        let mut way = BTreeSet::new();
+        if self.journal != Journal::TreeLog {
+            return way;
+        }
+        let mut ahead = vec![serial];
+        while let Some(serial) = ahead.pop() {
+            if !way.insert(serial) {
+                continue;
+            }
+            let holds =
+                |inode: &Inode| inode.entries().is_some_and(|entries| entries.values().any(|held| *held == serial));
+            ahead.extend(self.now.inodes.iter().filter(|(_, inode)| holds(inode)).map(|(parent, _)| *parent));
+        }
+        way
     }
 
     fn compact(&mut self) {
