@@ -123,7 +123,12 @@ fn on_a_journaling_file_system_fsync_of_the_file_alone_is_enough() {
 #[test]
 fn regression_fsync_reaches_every_known_name_of_a_file() {
     let fixture = Fixture::usual();
-    let make = [create(&[B, LONG]), write(&[B, LONG], 0, 100), Op::Link { from: at(&[B, LONG]), to: at(&[A]) }];
+    let make = [
+        create(&[B, LONG]),
+        write(&[B, LONG], 0, 100),
+        Op::Keep { slot: 0, at: at(&[B, LONG]) },
+        Op::Link { from: at(&[B, LONG]), to: at(&[A]) },
+    ];
     for journal in [Journal::Ext4Like, Journal::TreeLog] {
         let (states, model) = crashes(fixture, journal, &[mkdir(&[B])], &[&make[..], &[sync(&[A])]].concat());
         states.iter().for_each(|state| assert_there(state, fixture, &[B, LONG], &model));
