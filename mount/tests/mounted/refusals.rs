@@ -95,8 +95,10 @@ fn a_damaged_block_is_an_io_error_told_with_its_path() {
     fs::write(mounted.path("dir/file"), vec![7; 3 * 4096]).unwrap();
     let mounted = mounted.again(&MountOptions::default());
     let stored = sh(&mounted.place.cipher(), "find . -type f -size +8k");
-    let stored = File::options().write(true).open(mounted.place.cipher().join(stored)).unwrap();
-    stored.write_at(b"?", 18 + 4128 + 100).unwrap();
+    let stored = File::options().read(true).write(true).open(mounted.place.cipher().join(stored)).unwrap();
+    let mut byte = [0];
+    stored.read_exact_at(&mut byte, 18 + 4128 + 100).unwrap();
+    stored.write_at(&[!byte[0]], 18 + 4128 + 100).unwrap();
 
     let file = File::open(mounted.path("dir/file")).unwrap();
     let mut block = [0; 4096];
