@@ -168,6 +168,11 @@ impl<B: Backing> Mounted<B> {
         }
     }
 
+    /// Performs an operation that keeps nothing in use; from any thread.
+    pub fn run_beside_others(&self, op: &Op) -> Result {
+        self.used().run(op)
+    }
+
     fn used(&self) -> Used<'_, B> {
         Used { vault: &self.vault, kept: &self.kept, nodes: Vec::new() }
     }

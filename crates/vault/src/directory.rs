@@ -1,6 +1,7 @@
 //! Directories: their descriptors and IVs, the names in them, and what a crash may have left of a half-made one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
@@ -25,11 +26,25 @@ pub(crate) struct DirState<B: Backing> {
     open: Mutex<Option<Arc<DirHandle<B>>>>,
     /// Held while names in this directory change: a long name and its object are two files.
     changing: Mutex<()>,
+    /// Counts the beginnings and ends of changes, for who looks without the lock.
+    changes: AtomicU64,
+}
+
+/// While this lives, nobody else changes names in the directory.
+pub(crate) struct Names<'n> {
+    changes: &'n AtomicU64,
+    _lock: MutexGuard<'n, ()>,
+}
+
+impl Drop for Names<'_> {
+    fn drop(&mut self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 impl<B: Backing> Default for DirState<B> {
     fn default() -> Self {
-        DirState { open: Mutex::new(None), changing: Mutex::new(()) }
+        DirState { open: Mutex::new(None), changing: Mutex::new(()), changes: AtomicU64::new(0) }
     }
 }
 
@@ -63,10 +78,29 @@ impl<B: Backing> Vault<B> {
             match self.plain_name(&node, &handle, &entry.name) {
                 Ok(Some(name)) => entries.push(self.entry(&handle, entry, name)),
                 Ok(None) => {}
-                Err(what) => self.report_entry(&node, &entry.name, what),
+                Err(what) => match self.recheck(&node, &handle, entry)? {
+                    Ok(Some(name)) => entries.push(self.entry(&handle, entry, name)),
+                    Ok(None) => {}
+                    Err(_) => self.report_entry(&node, &entry.name, what),
+                },
             }
         }
         Ok(Directory { entries })
+    }
+
+    /// Looks at an undecodable entry again while nobody changes names: it may have been on its way out.
+    #[allow(clippy::type_complexity)]
+    fn recheck(
+        &self,
+        node: &Node<B>,
+        handle: &DirHandle<B>,
+        entry: &RawEntry,
+    ) -> Result<std::result::Result<Option<Vec<u8>>, String>> {
+        let _names = self.lock_names(node)?;
+        match self.backing.stat(Target::Entry(&handle.dir, &entry.name)) {
+            Err(Errno::NOENT) => Ok(Ok(None)),
+            _ => Ok(self.plain_name(node, handle, &entry.name)),
+        }
     }
 
     fn entry(&self, handle: &DirHandle<B>, raw: &RawEntry, name: Vec<u8>) -> DirEntry {
@@ -230,8 +264,16 @@ impl<B: Backing> Vault<B> {
     }
 
     /// Keeps others from changing names in this directory.
-    pub(crate) fn lock_names<'n>(&self, node: &'n Node<B>) -> Result<MutexGuard<'n, ()>> {
-        Ok(node.dir().ok_or(VaultError::NotADirectory)?.changing.lock())
+    pub(crate) fn lock_names<'n>(&self, node: &'n Node<B>) -> Result<Names<'n>> {
+        let DirState { changing, changes, .. } = node.dir().ok_or(VaultError::NotADirectory)?;
+        let lock = changing.lock();
+        changes.fetch_add(1, Ordering::AcqRel);
+        Ok(Names { changes, _lock: lock })
+    }
+
+    /// How often names in this directory began or ceased to change; `None` if that is so right now.
+    pub(crate) fn names_version(&self, node: &Node<B>) -> Option<u64> {
+        node.dir().map(|dir| dir.changes.load(Ordering::Acquire)).filter(|changes| changes.is_multiple_of(2))
     }
 
     /// Writes the `.name` file that a hashed name needs, before the object itself is made. Answers whether there was
@@ -263,9 +305,13 @@ impl<B: Backing> Vault<B> {
     /// knows its name.
     pub(crate) fn heal_long_name(&self, node: &Node<B>, handle: &DirHandle<B>, stored: &StoredName, name: &[u8]) {
         let Some((file, content)) = stored.name_file() else { return };
-        if self.options.read_only
-            || self.backing.read_small(&handle.dir, &file, LONG_NAME_LIMIT).as_deref() == Ok(content)
-        {
+        let is_well = || self.backing.read_small(&handle.dir, &file, LONG_NAME_LIMIT).as_deref() == Ok(content);
+        if self.options.read_only || is_well() {
+            return;
+        }
+        // The object may have been on its way to another name.
+        let Ok(_names) = self.lock_names(node) else { return };
+        if is_well() || self.backing.stat(Target::Entry(&handle.dir, stored.disk())).is_err() {
             return;
         }
         if self.backing.write_small(&handle.dir, &file, content, true).is_ok() {

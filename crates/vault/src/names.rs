@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
 use rustix::io::Errno;
 use strongroom_format::{DirIv, StoredName};
 
 use crate::attr::{Attr, Creation, Kind, NodeId};
 use crate::backing::{Backing, RenameMode, Stat, Target};
-use crate::directory::{DIR_IV_NAME, DirHandle};
+use crate::directory::{DIR_IV_NAME, DirHandle, Names};
 use crate::error::{Result, VaultError};
 use crate::node::{Node, Reach};
 use crate::vault::Vault;
@@ -225,6 +224,8 @@ impl<B: Backing> Vault<B> {
             return Ok(());
         }
         let handle = self.dir_handle(victim)?;
+        // Whoever finds the directory without its IV waits here, and does not give it another one.
+        let _alone = self.making_dirs.write();
         for leftover in self.leftovers(&handle)? {
             self.backing.unlink(&handle.dir, &leftover)?;
         }
@@ -280,11 +281,7 @@ impl<B: Backing> Vault<B> {
         renamed
     }
 
-    fn lock_both<'n>(
-        &self,
-        one: &'n Arc<Node<B>>,
-        other: &'n Arc<Node<B>>,
-    ) -> Result<(MutexGuard<'n, ()>, Option<MutexGuard<'n, ()>>)> {
+    fn lock_both<'n>(&self, one: &'n Arc<Node<B>>, other: &'n Arc<Node<B>>) -> Result<(Names<'n>, Option<Names<'n>>)> {
         if Arc::ptr_eq(one, other) {
             return Ok((self.lock_names(one)?, None));
         }

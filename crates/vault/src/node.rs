@@ -21,7 +21,7 @@ pub(crate) struct Node<B: Backing> {
     pub dev: u64,
     pub ino: u64,
     place: Mutex<Place<B>>,
-    /// Counts the beginnings and ends of changes of place; odd while one is under way.
+    /// Changes of place: those under way and those that ever began, see [`MOVE`].
     moves: AtomicU64,
     /// Set on use, cleared by the search for descriptors to close.
     pub recently_used: AtomicBool,
@@ -83,12 +83,15 @@ impl<B: Backing> Link<B> {
     }
 }
 
+/// [`Node::moves`] counts the moves under way in its lower half, those that ever began in its upper half.
+const MOVE: u64 = 1 << 32;
+
 /// While this lives, a file's names are changing.
 pub(crate) struct Moving<'n>(&'n AtomicU64);
 
 impl Drop for Moving<'_> {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -155,18 +158,19 @@ impl<B: Backing> Node<B> {
 
     /// Says that the file's names are about to change, until the guard is dropped.
     pub fn begin_move(&self) -> Moving<'_> {
-        self.moves.fetch_add(1, Ordering::AcqRel);
+        self.moves.fetch_add(MOVE + 1, Ordering::AcqRel);
         Moving(&self.moves)
     }
 
-    /// Reaches the file by `attempt`, and once more if it was not found because it was just being renamed or removed.
+    /// Reaches the file by `attempt`, and once more if that failed because the file was just being renamed or removed:
+    /// under its old name there may be nothing, or something of another kind.
     pub fn reaching<T>(&self, attempt: impl Fn(Reach<B>) -> Result<T>) -> Result<T> {
         const PATIENCE: u32 = 10_000;
         for _ in 0..PATIENCE {
             let before = self.moves.load(Ordering::Acquire);
             let result = attempt(self.reach());
-            let moved = before % 2 == 1 || self.moves.load(Ordering::Acquire) != before;
-            if !moved || !matches!(result, Err(VaultError::NotFound)) {
+            let moved = !before.is_multiple_of(MOVE) || self.moves.load(Ordering::Acquire) != before;
+            if !moved || result.is_ok() {
                 return result;
             }
             std::thread::yield_now();
@@ -315,25 +319,34 @@ impl<B: Backing> NodeTable<B> {
     }
 
     /// The node of the file that was found, made if it is new, with one more lookup counted.
+    /// The caller keeps others from changing names in `parent`.
     pub fn intern(&self, stat: &Stat, parent: &Arc<Node<B>>, name: &[u8]) -> Arc<Node<B>> {
-        let id = self.id_of(stat.dev, stat.ino);
-        if id == NodeId::ROOT {
-            return self.root.clone();
-        }
-        let mut shard = self.shard(id).lock();
-        let counted =
-            shard.nodes.entry(id.0).or_insert_with(|| Counted { node: Arc::new(Node::new(id, stat)), lookups: 0 });
-        if counted.node.kind != Kind::of_mode(stat.mode) {
-            // The number came back as another file behind our back.
-            counted.node = Arc::new(Node::new(id, stat));
-        }
-        counted.lookups += 1;
-        let node = counted.node.clone();
-        drop(shard);
-        if !node.has_link(parent, name) {
+        let (node, _) = self.count_found(stat);
+        if node.id != NodeId::ROOT && !node.has_link(parent, name) {
             node.add_link(parent, name);
         }
         node
+    }
+
+    /// The node of the file that was found, with one more lookup counted, and whether it is new. Its name is not noted.
+    pub fn count_found(&self, stat: &Stat) -> (Arc<Node<B>>, bool) {
+        let id = self.id_of(stat.dev, stat.ino);
+        if id == NodeId::ROOT {
+            return (self.root.clone(), false);
+        }
+        let mut shard = self.shard(id).lock();
+        let mut is_new = false;
+        let counted = shard.nodes.entry(id.0).or_insert_with(|| {
+            is_new = true;
+            Counted { node: Arc::new(Node::new(id, stat)), lookups: 0 }
+        });
+        if counted.node.kind != Kind::of_mode(stat.mode) {
+            // The number came back as another file behind our back.
+            counted.node = Arc::new(Node::new(id, stat));
+            is_new = true;
+        }
+        counted.lookups += 1;
+        (counted.node.clone(), is_new)
     }
 
     /// The node of a file that was just made: whatever had its number before is no more.

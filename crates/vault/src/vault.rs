@@ -110,12 +110,33 @@ impl<B: Backing> Vault<B> {
             other => other?,
         };
         let target = Target::Entry(&handle.dir, stored.disk());
-        let stat = self.backing.stat(target)?;
-        if stored.name_file().is_some() && self.nodes.get(self.nodes.id_of(stat.dev, stat.ino)).is_none() {
-            self.heal_long_name(&parent, &handle, &stored, name);
+        loop {
+            let version = self.names_version(&parent);
+            let stat = self.backing.stat(target)?;
+            if stored.name_file().is_some() && self.nodes.get(self.nodes.id_of(stat.dev, stat.ino)).is_none() {
+                self.heal_long_name(&parent, &handle, &stored, name);
+            }
+            let (node, is_new) = self.nodes.count_found(&stat);
+            if node.id == NodeId::ROOT || node.has_link(&parent, name) {
+                return Ok(self.to_attr(&node, &stat, target));
+            }
+            // Whoever renames or removes it must find the name noted; once they are done it must not be noted any more.
+            if is_new {
+                node.add_link(&parent, name);
+                if version.is_some() && self.names_version(&parent) == version {
+                    return Ok(self.to_attr(&node, &stat, target));
+                }
+            }
+            let _names = self.lock_names(&parent)?;
+            if self.backing.stat(target).is_ok_and(|stat| node.is_at(&stat)) {
+                if !node.has_link(&parent, name) {
+                    node.add_link(&parent, name);
+                }
+                return Ok(self.to_attr(&node, &stat, target));
+            }
+            node.remove_link(&parent, name);
+            self.nodes.forget(node.id, 1);
         }
-        let node = self.nodes.intern(&stat, &parent, name);
-        Ok(self.to_attr(&node, &stat, target))
     }
 
     /// Takes back `lookups` counted lookups.

@@ -1,5 +1,6 @@
 //! Writing: sealed block by block, stored with one call, undone if the disk is full.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -26,6 +27,8 @@ pub(crate) struct Change<'a, B: Backing> {
     pub extent: Extent,
     /// Ciphertext that was read and is about to be overwritten: where it stood, and how much of the buffer it is.
     pub before: Vec<(u64, Vec<u8>)>,
+    /// A hole that is about to be filled.
+    pub hole: Range<u64>,
 }
 
 impl<B: Backing> Vault<B> {
@@ -77,7 +80,7 @@ impl<B: Backing> Vault<B> {
         let (id, lacks_header) = self.id_to_write(node, state, file, extent.len)?;
         // A stub of a header is no content.
         let extent = if extent.len <= HEADER as u64 { Extent { len: 0, ..extent } } else { extent };
-        Ok(Change { node, state, file, content, id, lacks_header, extent, before: Vec::new() })
+        Ok(Change { node, state, file, content, id, lacks_header, extent, before: Vec::new(), hole: 0..0 })
     }
 
     fn write_span(
@@ -238,6 +241,7 @@ impl<B: Backing> Vault<B> {
         extent.len = extent.len.max(end);
         change.content.extent = Some(*extent);
         change.before.clear();
+        change.hole = 0..0;
         if start == 0 {
             change.lacks_header = false;
             if !self.options.shared {
@@ -252,13 +256,17 @@ impl<B: Backing> Vault<B> {
     fn make_room(&self, change: &mut Change<'_, B>, start: u64, end: u64) -> Result<()> {
         let old = change.extent;
         let overlap = start..end.min(old.len);
-        let is_known = |range: &std::ops::Range<u64>| {
+        let is_known = |range: &Range<u64>| {
             change.before.iter().any(|(at, raw)| *at <= range.start && *at + raw.len() as u64 >= range.end)
         };
         let is_new = end > old.len || !is_known(&overlap);
         let is_tight = is_new && !self.has_room(end - start);
         let may_fill_holes = is_new && !overlap.is_empty();
         if !is_tight && (!may_fill_holes || self.is_dense(change)?) {
+            return Ok(());
+        }
+        if !is_tight && self.is_hole(change.file, &overlap)? {
+            change.hole = overlap;
             return Ok(());
         }
         match self.backing.reserve(change.file, start, end - start) {
@@ -277,8 +285,16 @@ impl<B: Backing> Vault<B> {
         Ok(change.extent.is_dense)
     }
 
+    fn is_hole(&self, file: &B::File, range: &Range<u64>) -> Result<bool> {
+        match self.backing.seek_data(file, range.start) {
+            Ok(data) => Ok(data >= range.end),
+            Err(Errno::NXIO) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Where space cannot be reserved, what is about to be overwritten is kept to be put back.
-    fn remember(&self, change: &mut Change<'_, B>, overlap: std::ops::Range<u64>) -> Result<()> {
+    fn remember(&self, change: &mut Change<'_, B>, overlap: Range<u64>) -> Result<()> {
         if overlap.is_empty() {
             return Ok(());
         }
@@ -295,10 +311,14 @@ impl<B: Backing> Vault<B> {
         for (at, raw) in &change.before {
             failed = self.backing.write_at(change.file, *at, raw).err().or(failed);
         }
+        // What is left of the hole has no place on the disk yet, and stays one.
+        let zeros = vec![0; (change.hole.end - change.hole.start) as usize];
+        let _ = self.backing.write_at(change.file, change.hole.start, &zeros);
         if end > change.extent.len {
             failed = self.backing.set_len(change.file, change.extent.len).err().or(failed);
         }
         change.before.clear();
+        change.hole = 0..0;
         self.forget_content(change.state, change.content);
         if let Some(errno) = failed {
             let path = strongroom_event::PathText(&change.node.path()).to_string();
