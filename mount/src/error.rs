@@ -74,12 +74,12 @@ pub enum MountError {
     /// The handshake with the kernel failed.
     #[error("the handshake with the kernel failed: {0}")]
     Handshake(#[source] io::Error),
-    /// The mount was made but its root cannot be read.
-    #[error("the mount at {} does not answer: {source}", path.display())]
+    /// The root of what is to be mounted cannot be read.
+    #[error("cannot read the root of what is to be mounted at {}: {source}", path.display())]
     DoesNotAnswer {
         /// The mount point.
         path: PathBuf,
-        /// What looking at it gave.
+        /// Why.
         source: io::Error,
     },
     /// A thread could not be started, or reading from the kernel failed.

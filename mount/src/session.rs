@@ -8,13 +8,13 @@
 use std::any::Any;
 use std::io;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 use strongroom_event::{Event, Observer};
@@ -25,7 +25,7 @@ use crate::guarded::{Activity, Guarded};
 use crate::idle::IdleClock;
 use crate::mountpoint::Mountpoint;
 use crate::mounts;
-use crate::operations::Operations;
+use crate::operations::{NodeId, Operations};
 use crate::options::MountOptions;
 use crate::transport;
 
@@ -71,6 +71,7 @@ impl Session {
         options: &MountOptions,
         observer: Arc<dyn Observer>,
     ) -> Result<Session, MountError> {
+        answers(&*operations, mountpoint)?;
         let source = options.fsname.as_deref().unwrap_or(source.as_os_str());
         let device = device::mount(mountpoint, source, options)?;
         let activity = Activity::default();
@@ -86,7 +87,6 @@ impl Session {
         report_end(server, sender)?;
         let mut session =
             Session { unmounter, ended, activity, observer, signals: None, idle_watch: None, held: Vec::new() };
-        session.answers()?;
         if let Some(limit) = options.idle {
             session.watch_idleness(limit)?;
         }
@@ -129,14 +129,6 @@ impl Session {
         Ok(self.unmounter.end())
     }
 
-    /// Looks at the mount's root through the kernel.
-    fn answers(&self) -> Result<(), MountError> {
-        let path = &self.unmounter.mountpoint;
-        rustix::fs::stat(&**path)
-            .map(drop)
-            .map_err(|errno| MountError::DoesNotAnswer { path: path.to_path_buf(), source: errno.into() })
-    }
-
     fn watch_idleness(&mut self, limit: Duration) -> Result<(), MountError> {
         let (stop, stopped) = channel();
         let (unmounter, activity) = (self.unmounter(), self.activity.clone());
@@ -173,6 +165,15 @@ impl Drop for Session {
             let _ = self.ended.recv();
         }
     }
+}
+
+/// Asks for the root as the kernel will; once it has shaken hands, the kernel finds somebody to ask. Not by a look at the mount
+/// point: a process that waits for its own answer and is killed meanwhile can never end, as it keeps the connection open.
+fn answers(operations: &impl Operations, mountpoint: &Mountpoint) -> Result<(), MountError> {
+    operations.attr(NodeId::ROOT).map(drop).map_err(|errno| MountError::DoesNotAnswer {
+        path: mountpoint.path().to_path_buf(),
+        source: io::Error::from_raw_os_error(errno.0),
+    })
 }
 
 /// Tells when the server has ended, so that one can wait for that or for something else.
@@ -281,10 +282,8 @@ impl Unmounter {
     }
 }
 
-/// Has the kernel hand over what programs wrote. Best effort: what cannot be written was reported to its writer's fsync.
+/// Has the kernel hand over what programs wrote. Best effort: what cannot be written was reported to its writer's fsync. By
+/// another process, since this one must not wait for answers of its own, lest it be killed meanwhile and never end.
 fn flush(mountpoint: &Path) {
-    let directory = rustix::fs::open(mountpoint, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    if let Ok(directory) = directory {
-        let _ = rustix::fs::syncfs(directory);
-    }
+    let _ = Command::new("sync").arg("-f").arg(mountpoint).stdin(Stdio::null()).output();
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use strongroom_tests::{FileSystem, Image, Need, Program, Random, Scratch, has, is_mountpoint, run};
 
 use crate::{MOUNTS, MOUNTS_AS_ROOT, Vault, words};
@@ -88,6 +89,21 @@ fn write_and_sync(file: &Path, content: &[u8]) -> std::io::Result<()> {
 fn content_of(name: &Path, size: usize) -> Vec<u8> {
     let seed = name.as_os_str().as_encoded_bytes().iter().map(|byte| u64::from(*byte)).sum::<u64>();
     Random::seeded(seed + size as u64).bytes(size)
+}
+
+/// A process that waits for an answer of its own mount and is killed meanwhile would keep the connection open for ever.
+#[test]
+fn regression_a_server_killed_as_soon_as_it_has_mounted_ends() {
+    if !has(MOUNTS) {
+        return;
+    }
+    let vault = Vault::create();
+    for _ in 0..60 {
+        let mut server = vault.mount(&[]);
+        server.signal(Signal::KILL);
+        server.ended();
+        run(Program::Strongroom.command().arg("umount").arg(&vault.mountpoint));
+    }
 }
 
 #[test]

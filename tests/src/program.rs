@@ -323,7 +323,9 @@ fn insist(mountpoint: &Path, command: &mut Command) {
 
 pub(crate) fn detach(mountpoint: &Path) -> std::io::Result<()> {
     if rustix::process::geteuid().is_root() {
-        return Ok(rustix::mount::unmount(mountpoint, rustix::mount::UnmountFlags::DETACH)?);
+        // By force, so that whoever waits for an answer from a dead server gets none and can end.
+        let flags = rustix::mount::UnmountFlags::DETACH | rustix::mount::UnmountFlags::FORCE;
+        return Ok(rustix::mount::unmount(mountpoint, flags)?);
     }
     Command::new("fusermount3").arg("-uz").arg(mountpoint).stderr(Stdio::null()).status().map(drop)
 }
