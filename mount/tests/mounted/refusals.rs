@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use strongroom_event::Event;
 use strongroom_mount::MountOptions;
 
-use crate::place::{Mounted, can_mount, sh};
+use crate::place::{Mounted, Place, can_mount, sh};
 
 #[test]
 fn an_unnamed_temporary_file_is_refused_as_unsupported() {
@@ -107,6 +107,23 @@ fn a_damaged_block_is_an_io_error_told_with_its_path() {
     file.read_exact_at(&mut block, 8192).unwrap();
     let told = mounted.place.told.events();
     assert!(told.iter().any(|event| matches!(event, Event::Damaged { path, .. } if path == b"/dir/file")), "{told:?}");
+}
+
+#[test]
+fn a_vault_with_a_damaged_root_can_be_mounted_and_says_what_is_wrong() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    fs::write(place.cipher().join("gocryptfs.diriv"), "short").unwrap();
+    // An empty directory would heal; the names in this one are lost.
+    fs::write(place.cipher().join("AAAAAAAAAAAAAAAAAAAAAA"), "").unwrap();
+    let mounted = Mounted::at(place, &MountOptions::default());
+    assert!(fs::metadata(mounted.place.mnt()).unwrap().is_dir());
+    let refused = fs::write(mounted.path("file"), "x").unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EIO));
+    let told = mounted.place.told.events();
+    assert!(told.iter().any(|event| matches!(event, Event::Damaged { path, .. } if path == b"/")), "{told:?}");
 }
 
 #[test]
