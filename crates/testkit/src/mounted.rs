@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use strongroom_crypto::Random;
 use strongroom_event::{Event, PathText};
-use strongroom_format::{Algorithm, DirIv, MasterKey, NameMode, Settings, Superblock};
+use strongroom_format::{Algorithm, Ciphers, DirIv, MasterKey, NameMode, Settings, Superblock};
 use strongroom_secret::Passphrase;
 use strongroom_vault::backing::Target;
 use strongroom_vault::{
@@ -52,6 +52,11 @@ impl Fixture {
         &modes[index % modes.len()]
     }
 
+    /// The keys themselves.
+    pub fn ciphers(&self) -> Ciphers {
+        self.superblock.ciphers(&self.master).expect("the superblock was made by this program")
+    }
+
     /// Whether directories have IVs.
     pub fn uses_dir_iv(&self) -> bool {
         self.superblock.name_mode() == NameMode::Encrypted
@@ -86,8 +91,7 @@ impl Fixture {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let seen = events.clone();
         let observer = move |event: &Event| seen.lock().push(event.clone());
-        let ciphers = self.superblock.ciphers(&self.master).expect("the superblock was made by this program");
-        let vault = Vault::new(backing, ciphers, options, Arc::new(observer), random)
+        let vault = Vault::new(backing, self.ciphers(), options, Arc::new(observer), random)
             .unwrap_or_else(|error| panic!("the vault does not open: {error}"));
         Mounted { vault, events, kept: [None; SLOTS] }
     }

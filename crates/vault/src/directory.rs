@@ -11,7 +11,7 @@ use strongroom_format::{Classified, DirIv, StoredName};
 use crate::attr::{DirEntry, Kind, NodeId};
 use crate::backing::{Backing, RawEntry, Target};
 use crate::error::{Result, VaultError};
-use crate::node::{Kept, Node, Reach};
+use crate::node::{Kept, Link, Node, Reach};
 use crate::vault::Vault;
 
 /// The file in each directory that holds its IV.
@@ -149,9 +149,40 @@ impl<B: Backing> Vault<B> {
         if let Some(handle) = &*state.open.lock() {
             return Ok(handle.clone());
         }
-        let dir = node.reaching(|reach| self.reach_dir(node, reach))?;
+        // Down from the nearest directory that is open. Not by recursion: a tree may be deeper than the stack.
+        let mut way = vec![node.clone()];
+        let mut above = None;
+        while let Some(link) = way[way.len() - 1].link() {
+            above = link.parent.dir().and_then(|dir| dir.open.lock().clone());
+            if above.is_some() {
+                break;
+            }
+            way.push(link.parent);
+        }
+        while let Some(node) = way.pop() {
+            above = Some(self.open_below(&node, above.as_deref())?);
+        }
+        above.ok_or(VaultError::NotFound)
+    }
+
+    /// Opens a directory, given the one it is in if it is in any.
+    fn open_below(&self, node: &Arc<Node<B>>, above: Option<&DirHandle<B>>) -> Result<Arc<DirHandle<B>>> {
+        let state = node.dir().ok_or(VaultError::NotADirectory)?;
+        let parent = node.link().map(|link| link.parent);
+        let dir = node.reaching(|reach| match (&reach, &parent, above) {
+            (Reach::Link(link), Some(parent), Some(above)) if Arc::ptr_eq(&link.parent, parent) => {
+                self.open_link_as_dir(node, above, link)
+            }
+            _ => self.reach_dir(node, reach),
+        })?;
         let iv = self.load_iv(node, &dir)?;
         Ok(self.keep_dir(node, state, DirHandle { dir, iv }))
+    }
+
+    fn open_link_as_dir(&self, node: &Node<B>, parent: &DirHandle<B>, link: &Link<B>) -> Result<B::Dir> {
+        let stored = self.stored_name(&link.parent, parent, &link.name)?;
+        let dir = self.backing.open_dir(&parent.dir, stored.disk())?;
+        if node.is_at(&self.backing.stat(Target::Dir(&dir))?) { Ok(dir) } else { Err(VaultError::NotFound) }
     }
 
     fn reach_dir(&self, node: &Node<B>, reach: Reach<B>) -> Result<B::Dir> {
@@ -160,15 +191,8 @@ impl<B: Backing> Vault<B> {
             Reach::Kept(Kept::Object(held)) => Ok(self.backing.open_held_dir(&held)?),
             Reach::Kept(Kept::File(_)) => Err(VaultError::NotADirectory),
             Reach::Nowhere => Err(VaultError::NotFound),
-            Reach::Link(link) => {
-                let parent = self.dir_handle(&link.parent)?;
-                let stored = self.stored_name(&link.parent, &parent, &link.name)?;
-                let dir = self.backing.open_dir(&parent.dir, stored.disk())?;
-                if !node.is_at(&self.backing.stat(Target::Dir(&dir))?) {
-                    return Err(VaultError::NotFound);
-                }
-                Ok(dir)
-            }
+            // It was moved just now.
+            Reach::Link(link) => self.open_link_as_dir(node, &*self.dir_handle(&link.parent)?, &link),
         }
     }
 

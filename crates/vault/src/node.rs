@@ -103,6 +103,19 @@ pub(crate) enum Reach<B: Backing> {
     Nowhere,
 }
 
+/// The last child of a directory takes the directory with it, and so on up. Not by recursion: a tree may be deeper than
+/// the stack.
+impl<B: Backing> Drop for Node<B> {
+    fn drop(&mut self) {
+        let mut links = std::mem::take(&mut self.place.get_mut().links);
+        while let Some(link) = links.pop() {
+            if let Some(mut parent) = Arc::into_inner(link.parent) {
+                links.append(&mut parent.place.get_mut().links);
+            }
+        }
+    }
+}
+
 impl<B: Backing> Node<B> {
     pub fn new(id: NodeId, stat: &Stat) -> Self {
         let kind = Kind::of_mode(stat.mode);

@@ -128,15 +128,17 @@ impl<B: Backing> Vault<B> {
 
     /// Syncs the IVs of all directories above `node` and the long names on the way to it, by each of its known names.
     fn sync_way_to(&self, node: &Arc<Node<B>>) -> Result<()> {
+        if self.unsynced.is_empty() {
+            return Ok(());
+        }
+        let mut above = Vec::new();
         let mut links = node.links();
         while let Some(Link { parent, .. }) = links.pop() {
-            if self.unsynced.is_empty() {
-                break;
-            }
-            self.sync_side_files(&parent)?;
             links.extend(parent.link());
+            above.push(parent);
         }
-        Ok(())
+        // From the top, so that each directory is opened from the one before.
+        above.iter().rev().try_for_each(|dir| self.sync_side_files(dir))
     }
 
     fn sync_side_files(&self, dir: &Arc<Node<B>>) -> Result<()> {
