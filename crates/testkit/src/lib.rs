@@ -13,7 +13,7 @@ mod reference_tree;
 mod sim;
 
 pub use mounted::{Fixture, Mounted};
-pub use op::{Op, Place, SLOTS, at, names, op, ops, under};
+pub use op::{Op, Place, SLOTS, at, content_op, names, op, ops, under};
 pub use random::{Dice, SeededRandom, bytes};
 pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
 pub use sim::{CrashState, Journal, KILLED, SimBacking, SimDir, SimFile, SimHeld};

@@ -333,3 +333,14 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Remount),
     ]
 }
+
+/// A change of or a look at the content of one file.
+pub fn content_op(at: Place) -> impl Strategy<Value = Op> {
+    let kinds = (0..6usize, offset(), len(), any::<u64>(), any::<bool>());
+    kinds.prop_map(move |(kind, offset, len, seed, keep_size)| match kind {
+        0 | 1 => Op::Write { at: at.clone(), offset, len, seed },
+        2 | 3 => Op::Truncate { at: at.clone(), size: offset },
+        4 => Op::Allocate { at: at.clone(), offset, len: len as u64, keep_size },
+        _ => Op::Read { at: at.clone(), offset, len },
+    })
+}

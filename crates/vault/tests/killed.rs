@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use proptest::prelude::*;
 use strongroom_testkit::{
-    Answer, Failure, Fixture, Journal, Op, ReferenceTree, SimBacking, Snapshot, at, bytes, op, ops,
+    Answer, Failure, Fixture, Journal, Op, ReferenceTree, SimBacking, Snapshot, at, bytes, content_op, op, ops,
 };
 use strongroom_vault::{NodeId, VaultOptions};
 
@@ -187,6 +187,65 @@ fn gist(answer: Outcome) -> Outcome {
     })
 }
 
+/// Kills during `victim` and then goes on with `following`, without a look at what the kill left.
+fn go_on_after_a_kill(mode: usize, before: &[Op], victim: &Op, calls: u64, following: &[Op]) {
+    let fixture = Fixture::mode(mode);
+    let (disk, mut model) = prepared(fixture, Journal::Ext4Like, &[]);
+    let mut vault = fixture.open(disk.clone(), VaultOptions::default());
+    let mut done = Vec::new();
+    for op in before.iter().filter(|op| !op.uses_kept() && !matches!(op, Op::Keep { .. } | Op::Remount)) {
+        let op = model.settle(op);
+        assert_eq!(vault.run(&op), model.run(&op), "{op:?}");
+        done.push(op);
+    }
+    drop(vault);
+    let victim = model.settle(victim);
+    let mut after = model.clone();
+    if after.run(&victim).is_err() {
+        return;
+    }
+    let mut vault = reopen(fixture, &disk);
+    disk.kill_after(calls);
+    let _ = vault.run(&victim);
+    if !disk.is_killed() {
+        return;
+    }
+    drop(vault);
+    done.push(victim.clone());
+    let mut candidates = vec![after, model.clone()];
+    if let Op::Truncate { at, size } = &victim {
+        let _ = model.run(&Op::Truncate { at: at.clone(), size: size.next_multiple_of(4096) });
+        candidates.push(model);
+    }
+    let left = disk.fork();
+    let mut vault = reopen(fixture, &left);
+    for op in following.iter().filter(|op| !op.uses_kept() && !matches!(op, Op::Keep { .. })) {
+        let op = candidates[0].settle(op);
+        done.push(op.clone());
+        let given = gist(vault.run(&op));
+        let expected: Vec<Outcome> = candidates.iter_mut().map(|model| gist(model.run(&op))).collect();
+        let mut agrees = expected.iter().map(|expected| *expected == given);
+        candidates.retain(|_| agrees.next().unwrap());
+        let short: String = format!("{given:?}").chars().take(200).collect();
+        assert!(!candidates.is_empty(), "killed after {calls} calls, {done:?}: {short}");
+        if op == Op::Remount {
+            drop(vault);
+            vault = reopen(fixture, &left);
+        }
+    }
+    let found = timeless(vault.snapshot());
+    let is_one = candidates
+        .iter()
+        .map(|model| timeless(model.snapshot()))
+        .any(|wanted| narrowed(found.clone(), &wanted) == wanted);
+    assert!(
+        is_one,
+        "killed after {calls} calls, {done:?}: {}",
+        difference(&found, &timeless(candidates[0].snapshot()))
+    );
+    assert_eq!(vault.take_damage(), Vec::<String>::new());
+}
+
 proptest! {
     #![proptest_config(cases(400))]
     #[test]
@@ -197,53 +256,17 @@ proptest! {
         calls in 0..7u64,
         following in ops(12),
     ) {
-        let fixture = Fixture::mode(mode);
-        let (disk, mut model) = prepared(fixture, Journal::Ext4Like, &[]);
-        let mut vault = fixture.open(disk.clone(), VaultOptions::default());
-        let mut done = Vec::new();
-        for op in before.iter().filter(|op| !op.uses_kept() && !matches!(op, Op::Keep { .. } | Op::Remount)) {
-            let op = model.settle(op);
-            assert_eq!(vault.run(&op), model.run(&op), "{op:?}");
-            done.push(op);
-        }
-        drop(vault);
-        let victim = model.settle(&victim);
-        let mut after = model.clone();
-        if after.run(&victim).is_err() {
-            return Ok(());
-        }
-        let mut vault = reopen(fixture, &disk);
-        disk.kill_after(calls);
-        let _ = vault.run(&victim);
-        if !disk.is_killed() {
-            return Ok(());
-        }
-        drop(vault);
-        done.push(victim.clone());
-        let mut candidates = vec![after, model.clone()];
-        if let Op::Truncate { at, size } = &victim {
-            let _ = model.run(&Op::Truncate { at: at.clone(), size: size.next_multiple_of(4096) });
-            candidates.push(model);
-        }
-        let left = disk.fork();
-        let mut vault = reopen(fixture, &left);
-        for op in following.iter().filter(|op| !op.uses_kept() && !matches!(op, Op::Keep { .. })) {
-            let op = candidates[0].settle(op);
-            done.push(op.clone());
-            let given = gist(vault.run(&op));
-            let expected: Vec<Outcome> = candidates.iter_mut().map(|model| gist(model.run(&op))).collect();
-            let mut agrees = expected.iter().map(|expected| *expected == given);
-            candidates.retain(|_| agrees.next().unwrap());
-            let short: String = format!("{given:?}").chars().take(200).collect();
-            prop_assert!(!candidates.is_empty(), "killed after {calls} calls, {done:?}: {short}");
-            if op == Op::Remount {
-                drop(vault);
-                vault = reopen(fixture, &left);
-            }
-        }
-        let found = timeless(vault.snapshot());
-        let is_one = candidates.iter().map(|model| timeless(model.snapshot())).any(|wanted| narrowed(found.clone(), &wanted) == wanted);
-        prop_assert!(is_one, "killed after {calls} calls, {done:?}: {}", difference(&found, &timeless(candidates[0].snapshot())));
-        prop_assert_eq!(vault.take_damage(), Vec::<String>::new());
+        go_on_after_a_kill(mode, &before, &victim, calls, &following);
+    }
+
+    #[test]
+    fn after_a_kill_a_file_goes_on_from_before_or_after_without_a_look(
+        mode in prop_oneof![2 => Just(0usize), 1 => 0..9usize],
+        before in proptest::collection::vec(content_op(at(&[A])), 1..5),
+        victim in content_op(at(&[A])).prop_filter("a change", Op::is_change),
+        calls in 0..5u64,
+        following in proptest::collection::vec(content_op(at(&[A])), 1..5),
+    ) {
+        go_on_after_a_kill(mode, &[&[create(&[A])], &before[..]].concat(), &victim, calls, &following);
     }
 }
