@@ -41,7 +41,7 @@ impl<B: Backing> Vault<B> {
             }
             self.resize(&node, size)?;
         }
-        self.with_target(&node, |target| {
+        self.with_own_target(&node, |target| {
             if set.uid.is_some() || set.gid.is_some() {
                 self.backing.set_owner(target, set.uid, set.gid)?;
             }
@@ -80,7 +80,7 @@ impl<B: Backing> Vault<B> {
         if node.kind != Kind::Symlink {
             return Err(VaultError::InvalidArgument);
         }
-        let stored = self.with_target(&node, |target| Ok(self.backing.read_link(target)?))?;
+        let stored = self.with_own_target(&node, |target| Ok(self.backing.read_link(target)?))?;
         let opened = self.ciphers.content.open_symlink(&stored);
         opened.map_err(|error| self.corrupt(&node, format!("the link's target does not authenticate: {error}")))
     }
@@ -92,7 +92,7 @@ impl<B: Backing> Vault<B> {
         }
         let node = self.node(node)?;
         let stored_name = self.xattr_name(name)?;
-        let stored = self.with_target(&node, |target| to_xattr(self.backing.xattr(target, &stored_name)))?;
+        let stored = self.with_own_target(&node, |target| to_xattr(self.backing.xattr(target, &stored_name)))?;
         if is_acl(name) {
             return Ok(stored);
         }
@@ -114,7 +114,7 @@ impl<B: Backing> Vault<B> {
             true => value.to_vec(),
             false => self.ciphers.content.seal_value(value, &*self.random),
         };
-        self.with_target(&node, |target| to_xattr(self.backing.set_xattr(target, &stored_name, &stored, mode)))
+        self.with_own_target(&node, |target| to_xattr(self.backing.set_xattr(target, &stored_name, &stored, mode)))
     }
 
     /// Removes an extended attribute.
@@ -125,7 +125,7 @@ impl<B: Backing> Vault<B> {
         }
         let node = self.node(node)?;
         let stored_name = self.xattr_name(name)?;
-        self.with_target(&node, |target| to_xattr(self.backing.remove_xattr(target, &stored_name)))
+        self.with_own_target(&node, |target| to_xattr(self.backing.remove_xattr(target, &stored_name)))
     }
 
     /// The names of all extended attributes. Those that cannot be decoded are reported and left out.
@@ -134,7 +134,7 @@ impl<B: Backing> Vault<B> {
             return Ok(Vec::new());
         }
         let node = self.node(node)?;
-        let stored = self.with_target(&node, |target| Ok(self.backing.list_xattrs(target)?))?;
+        let stored = self.with_own_target(&node, |target| Ok(self.backing.list_xattrs(target)?))?;
         let mut names = Vec::with_capacity(stored.len());
         for stored in stored {
             if is_acl(&stored) {

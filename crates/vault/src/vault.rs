@@ -181,7 +181,33 @@ impl<B: Backing> Vault<B> {
         if let Some(file) = node.file().and_then(|file| file.descriptor()) {
             return act(Target::File(&*file));
         }
-        node.reaching(|reach| match reach {
+        node.reaching(|reach| self.at_reach(reach, &act))
+    }
+
+    /// Like [`Vault::with_target`], for what must not happen to another file that gets the name meanwhile.
+    pub(crate) fn with_own_target<T>(
+        &self,
+        node: &Arc<Node<B>>,
+        act: impl Fn(Target<'_, B>) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(file) = node.file().and_then(|file| file.descriptor()) {
+            return act(Target::File(&*file));
+        }
+        node.reaching(|reach| {
+            let parent = match &reach {
+                Reach::Link(link) => Some(link.parent.clone()),
+                _ => None,
+            };
+            let _names = parent.as_ref().map(|parent| self.lock_names(parent)).transpose()?;
+            self.at_reach(reach, &|target| match self.backing.stat(target)? {
+                stat if node.is_at(&stat) => act(target),
+                _ => Err(VaultError::NotFound),
+            })
+        })
+    }
+
+    fn at_reach<T>(&self, reach: Reach<B>, act: &impl Fn(Target<'_, B>) -> Result<T>) -> Result<T> {
+        match reach {
             Reach::Root => act(Target::Dir(&self.root)),
             Reach::Kept(kept) => act(kept.target()),
             Reach::Nowhere => Err(VaultError::NotFound),
@@ -190,7 +216,7 @@ impl<B: Backing> Vault<B> {
                 let stored = self.stored_name(&link.parent, &parent, &link.name)?;
                 act(Target::Entry(&parent.dir, stored.disk()))
             }
-        })
+        }
     }
 
     pub(crate) fn to_attr(&self, node: &Node<B>, stat: &Stat, target: Target<'_, B>) -> Attr {

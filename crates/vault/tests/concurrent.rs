@@ -10,7 +10,7 @@ use common::*;
 use strongroom_crypto::OsRandom;
 use strongroom_event::Event;
 use strongroom_testkit::{Dice, Failure, Fixture, Journal, Mounted, Op, Place, SimBacking, at, bytes};
-use strongroom_vault::{Backing, NodeId, RealBacking, RenameMode, SetAttr, VaultOptions};
+use strongroom_vault::{Backing, NodeId, RealBacking, RenameMode, SetAttr, VaultOptions, XattrMode};
 
 const THREADS: u64 = 4;
 const POOL: [usize; 4] = [A, B, C, LONG];
@@ -159,6 +159,34 @@ fn readers_see_whole_writes_of_a_block_while_others_write_and_resize() {
                 }
             });
         }
+    });
+}
+
+#[test]
+fn attributes_go_to_the_file_they_were_meant_for_while_names_are_exchanged() {
+    let fixture = Fixture::usual();
+    let disk = SimBacking::new(Journal::Ext4Like);
+    fixture.format(&disk);
+    let vault = &fixture.open_with(disk, VaultOptions::default(), Arc::new(OsRandom)).vault;
+    let changed = vault.make_dir(NodeId::ROOT, b"a", &NEW).unwrap().node;
+    let other = vault.make_dir(NodeId::ROOT, b"b", &NEW).unwrap().node;
+    let until = Instant::now() + Duration::from_millis(500);
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            while Instant::now() < until {
+                vault.rename(NodeId::ROOT, b"a", NodeId::ROOT, b"b", RenameMode::Exchange).unwrap();
+            }
+        });
+        threads.spawn(move || {
+            while Instant::now() < until {
+                let set = SetAttr { permissions: Some(0o711), ..SetAttr::default() };
+                assert_eq!(vault.set_attr(changed, &set).unwrap().permissions, 0o711);
+                vault.set_xattr(changed, b"user.x", b"x", XattrMode::Any).unwrap();
+                assert_eq!(vault.attr(other).unwrap().permissions, 0o755);
+                assert_eq!(vault.list_xattrs(other).unwrap(), Vec::<Vec<u8>>::new());
+                assert_eq!(vault.xattr(changed, b"user.x").unwrap(), b"x");
+            }
+        });
     });
 }
 
