@@ -12,7 +12,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawDir, RenameFlags, SeekFrom, Stat, Timestamps, Uid};
@@ -70,8 +69,6 @@ struct Listing {
 
 impl PassThrough {
     fn open(source: &Path, options: &MountOptions) -> Result<Self, SysErrno> {
-        let alone = !options.shared_storage;
-        let valid = Duration::from_secs(if alone { 3600 } else { 0 });
         let root = rustix::fs::open(source, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let stat = rustix::fs::fstat(&root)?;
         let root_node = Node {
@@ -81,16 +78,8 @@ impl PassThrough {
             descriptor: RwLock::new(Some(Arc::new(root.try_clone().map_err(|_| SysErrno::MFILE)?))),
         };
         Ok(PassThrough {
-            settings: Settings {
-                writeback: alone && !options.direct_io && !options.read_only,
-                zero_message_opens: alone && !options.direct_io,
-                direct_io: options.direct_io,
-                alone,
-                attr_valid: valid,
-                entry_valid: valid,
-                posix_acl: false,
-                max_write: 1 << 20,
-            },
+            // The very settings of a vault, or it would be no measure for one. There are no ACLs here.
+            settings: Settings { posix_acl: false, ..Settings::of(options) },
             root_device: (stat.st_dev, stat.st_ino),
             root,
             nodes: RwLock::new(HashMap::from([(NodeId::ROOT.0, Arc::new(root_node))])),

@@ -29,6 +29,24 @@ const NOT_LOOKED_UP: &[&[u8]] =
 const CAPABILITY: &[u8] = b"security.capability";
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 
+impl Settings {
+    /// What a file system that is mounted with `options` wants, be it encrypted or not.
+    pub fn of(options: &MountOptions) -> Settings {
+        let alone = options.is_alone();
+        let valid = if alone { validity(REMEMBERED, options.idle) } else { Duration::ZERO };
+        Settings {
+            writeback: alone && !options.direct_io && !options.read_only,
+            zero_message_opens: alone && !options.direct_io,
+            direct_io: options.direct_io,
+            alone,
+            attr_valid: valid,
+            entry_valid: valid,
+            posix_acl: options.acl,
+            max_write: MAX_WRITE,
+        }
+    }
+}
+
 /// The operations of a mounted vault.
 pub struct Adapter<B: Backing = RealBacking> {
     vault: Arc<Vault<B>>,
@@ -50,20 +68,9 @@ struct Listing {
 impl<B: Backing> Adapter<B> {
     /// The operations of `vault`, which must have been opened with the same options (read-only, shared, ACLs).
     pub fn new(vault: Arc<Vault<B>>, options: &MountOptions) -> Self {
-        let alone = options.is_alone();
-        let valid = if alone { validity(REMEMBERED, options.idle) } else { Duration::ZERO };
         Adapter {
             vault,
-            settings: Settings {
-                writeback: alone && !options.direct_io && !options.read_only,
-                zero_message_opens: alone && !options.direct_io,
-                direct_io: options.direct_io,
-                alone,
-                attr_valid: valid,
-                entry_valid: valid,
-                posix_acl: options.acl,
-                max_write: MAX_WRITE,
-            },
+            settings: Settings::of(options),
             xattrs: !options.no_xattr,
             capabilities: options.suid,
             owners: options.allow_other && rustix::process::geteuid().is_root(),

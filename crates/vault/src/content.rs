@@ -114,7 +114,7 @@ impl<B: Backing> Vault<B> {
             Some(extent) if !self.options.shared => Ok(extent),
             _ => {
                 let stat = self.backing.stat(Target::File(file))?;
-                let extent = Extent { len: stat.size, is_dense: stat.blocks * 512 >= stat.size };
+                let extent = Extent::of(&stat);
                 content.extent = Some(extent);
                 Ok(extent)
             }

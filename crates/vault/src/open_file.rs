@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use strongroom_format::FileId;
 
 use crate::attr::NodeId;
-use crate::backing::{Backing, OpenMode, Sys, Target};
+use crate::backing::{Backing, OpenMode, Stat, Sys, Target};
 use crate::error::{Result, VaultError};
 use crate::node::{Kept, Link, Node, Reach};
 use crate::vault::Vault;
@@ -35,6 +35,12 @@ pub(crate) struct Content {
 pub(crate) struct Extent {
     pub len: u64,
     pub is_dense: bool,
+}
+
+impl Extent {
+    pub fn of(stat: &Stat) -> Extent {
+        Extent { len: stat.size, is_dense: stat.blocks * 512 >= stat.size }
+    }
 }
 
 /// What is known of a file's header.

@@ -30,7 +30,7 @@ impl<B: Backing> Vault<B> {
     pub fn read(&self, node: NodeId, offset: u64, out: &mut [u8]) -> Result<usize> {
         let node = self.node(node)?;
         let state = node.file().ok_or(VaultError::IsADirectory)?;
-        if out.is_empty() || offset > i64::MAX as u64 / 64 * 63 {
+        if out.is_empty() || self.end_of(offset, 0).is_err() {
             return Ok(0);
         }
         let file = self.open_file(&node, false)?;

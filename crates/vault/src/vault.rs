@@ -105,10 +105,7 @@ impl<B: Backing> Vault<B> {
     pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Attr> {
         let parent = self.node(parent)?;
         let handle = self.dir_handle(&parent)?;
-        let stored = match self.stored_name(&parent, &handle, name) {
-            Err(VaultError::NameTooLong) => return Err(VaultError::NameTooLong),
-            other => other?,
-        };
+        let stored = self.stored_name(&parent, &handle, name)?;
         let target = Target::Entry(&handle.dir, stored.disk());
         loop {
             let version = self.names_version(&parent);

@@ -280,7 +280,7 @@ impl<B: Backing> Vault<B> {
     pub(crate) fn is_dense(&self, change: &mut Change<'_, B>) -> Result<bool> {
         if !change.extent.is_dense {
             let stat = self.backing.stat(Target::File(change.file))?;
-            change.extent.is_dense = stat.blocks * 512 >= stat.size;
+            change.extent.is_dense = Extent::of(&stat).is_dense;
         }
         Ok(change.extent.is_dense)
     }

@@ -1,8 +1,11 @@
 //! The vault against the reference model: generated sequences of operations, compared answer by answer and as whole
 //! trees, also after a remount. Longer with PROPTEST_CASES.
 
+mod common;
+
 use std::sync::Arc;
 
+use common::difference;
 use proptest::prelude::*;
 use strongroom_crypto::OsRandom;
 use strongroom_testkit::{
@@ -71,13 +74,7 @@ fn assert_trees<B: Backing>(vault: &Mounted<B>, expected: &Snapshot) {
     let damage = vault.take_damage();
     assert!(damage.is_empty(), "{damage:?}");
     if given != *expected {
-        let differing: Vec<_> = given
-            .keys()
-            .chain(expected.keys())
-            .filter(|path| given.get(*path) != expected.get(*path))
-            .map(|path| (String::from_utf8_lossy(path), given.get(path), expected.get(path)))
-            .collect();
-        panic!("the trees differ (path, vault, model): {differing:#?}");
+        panic!("the trees differ (path, vault, model): {}", difference(&given, expected));
     }
 }
 
