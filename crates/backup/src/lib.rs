@@ -1,0 +1,1 @@
+//! From a quiet workload to a kept archive, and back.

@@ -1,0 +1,1 @@
+//! strongroom.toml as typed values, errors with line and column.

@@ -1,0 +1,42 @@
+//! Why an entry could not be walked, read or made.
+
+use std::io;
+
+use crate::{NotWithin, RelPath};
+
+/// What was attempted on which entry, and why it failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempted} {path}: {source}")]
+pub struct TreeError {
+    /// A gerund, as in "reading".
+    pub attempted: &'static str,
+    /// The entry.
+    pub path: RelPath,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+impl TreeError {
+    /// For `map_err`.
+    pub fn on<E: Into<io::Error>>(attempted: &'static str, path: &RelPath) -> impl FnOnce(E) -> TreeError {
+        let path = path.clone();
+        move |source| TreeError { attempted, path, source: source.into() }
+    }
+
+    /// Whether the entry was there a moment ago, and is gone.
+    pub fn is_vanished(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+
+    /// Whether the disk or a quota is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+impl From<NotWithin> for io::Error {
+    fn from(error: NotWithin) -> Self {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}

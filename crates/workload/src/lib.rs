@@ -1,0 +1,1 @@
+//! The programs that use the data: hold them still, let them go.
