@@ -1,84 +1,15 @@
-//! What is happening, for whoever watches. Libraries tell an [`Observer`]; only the faces print.
+//! What is happening, for whoever watches.
+//!
+//! * [`Event`] and [`Observer`]: libraries tell, and only the faces print.
+//! * [`Tally`]: how far a job is, how fast and for how long still, from its events alone.
+//! * [`Stream`]: the same as JSON lines, for programs.
 
-use std::fmt;
+mod event;
+mod observer;
+mod stream;
+mod tally;
 
-/// Something worth telling a person or a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Stored data that does not authenticate or cannot be decoded. `path` is the plaintext path as far as it is known.
-    Damaged {
-        /// Plaintext path, `/` for the root.
-        path: Vec<u8>,
-        /// What is wrong with it, in words.
-        what: String,
-    },
-    /// Something that an interrupted run had left half done was put right.
-    Healed {
-        /// Plaintext path, `/` for the root.
-        path: Vec<u8>,
-        /// What was done, in words.
-        what: String,
-    },
-    /// Anything else that an operator should know.
-    Warning(String),
-    /// A long job begins a part of its work, of `total` units if known.
-    Phase {
-        /// The phase's name, as a person would say it.
-        name: &'static str,
-        /// Units of work ahead (bytes, or items), if known.
-        total: Option<u64>,
-    },
-    /// So many more units of the current phase are done.
-    Progress(u64),
-}
-
-/// Shows path bytes as text, with odd bytes escaped, so that a log line stays one line.
-pub struct PathText<'a>(pub &'a [u8]);
-
-impl fmt::Display for PathText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() || c == '\\' {
-                    write!(f, "{}", c.escape_default())?;
-                } else {
-                    write!(f, "{c}")?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whoever watches. Called from any thread, and from within locks: it must not call back.
-pub trait Observer: Send + Sync {
-    /// Takes note of `event`.
-    fn observe(&self, event: &Event);
-}
-
-/// Watches nothing.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn observe(&self, _: &Event) {}
-}
-
-impl<F: Fn(&Event) + Send + Sync> Observer for F {
-    fn observe(&self, event: &Event) {
-        self(event)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn odd_path_bytes_are_escaped_on_one_line() {
-        assert_eq!(PathText(b"a/\xff\n\xc3\xa4\\").to_string(), "a/\\xff\\n\u{e4}\\\\");
-    }
-}
+pub use event::{Event, PathText};
+pub use observer::{Observer, Silent, Tee};
+pub use stream::{Moment, Operation, Stream};
+pub use tally::{Standing, Tally};
