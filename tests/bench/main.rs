@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // this is a program that reports
 
 mod arguments;
+mod backup;
 mod candidate;
 mod large;
 mod measure;
@@ -21,10 +22,14 @@ use crate::measure::Records;
 use crate::stage::Stage;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+    let mut words: Vec<_> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "backup") {
+        return measure_backups(words.split_off(1));
+    }
+    let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(reason) => {
-            eprintln!("{reason}\n\n{}", arguments::USAGE);
+            eprintln!("{reason}\n\n{}\n\n{}", arguments::USAGE, backup::USAGE);
             return ExitCode::from(2);
         }
     };
@@ -33,11 +38,27 @@ fn main() -> ExitCode {
         let records = measure_at(place, &arguments);
         report += &table::render(place, &arguments, &records);
     }
+    publish(&report, arguments.output.as_deref());
+    ExitCode::SUCCESS
+}
+
+fn measure_backups(words: Vec<String>) -> ExitCode {
+    let arguments = match backup::Arguments::parse(words) {
+        Ok(arguments) => arguments,
+        Err(reason) => {
+            eprintln!("{reason}\n\n{}", backup::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    publish(&(table::machine() + &backup::run(&arguments)), arguments.output.as_deref());
+    ExitCode::SUCCESS
+}
+
+fn publish(report: &str, output: Option<&Path>) {
     println!("{report}");
-    if let Some(file) = &arguments.output {
+    if let Some(file) = output {
         std::fs::write(file, report).unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));
     }
-    ExitCode::SUCCESS
 }
 
 /// All groups on all candidates, in turn, as often as asked.
