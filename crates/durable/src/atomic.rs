@@ -55,6 +55,18 @@ impl AtomicFile {
             .map_err(PathError::on("setting the owner of", &self.path))
     }
 
+    /// What was written, for reading it back before it gets its name: brought to the disk, and as far as the kernel
+    /// follows advice, forgotten in memory, so that it is the disk that is read.
+    pub fn read_back(&self) -> Result<File, PathError> {
+        fs::fsync(&self.file).map_err(PathError::on("writing to disk", &self.path))?;
+        let _ = fs::fadvise(&self.file, 0, None, fs::Advice::DontNeed);
+        let temporary = self.temporary.as_ref().expect("the temporary name is taken by finish and drop only");
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(&self.dir, temporary, flags, Mode::empty())
+            .map(File::from)
+            .map_err(PathError::on("reading back", &self.path))
+    }
+
     /// Puts the file in its place, whatever stood there before.
     pub fn replace(self) -> Result<(), PathError> {
         self.finish(RenameFlags::empty())
@@ -212,6 +224,15 @@ mod tests {
         assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["conf"]);
+    }
+
+    #[test]
+    fn what_was_written_can_be_read_back_before_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        let file = written(&path, b"new");
+        assert_eq!(io::read_to_string(file.read_back().unwrap()).unwrap(), "new");
+        assert!(!path.exists());
     }
 
     #[test]
