@@ -2,15 +2,28 @@
 //!
 //! * [`RelPath`], [`Entry`], [`Kind`], [`Meta`], [`Stamp`]: what is in a tree.
 //! * [`Source`], [`Content`], [`Sink`]: a directory, a vault, an archive, all seen alike.
+//! * [`LocalTree`] and [`LocalSink`]: a directory of this machine, read and written by descriptors.
+//! * [`Filter`]: which entries are meant.
+//! * [`transfer`] and [`compare`]: what all flows and all verifications are made of.
 
+mod compare;
 mod entry;
 mod error;
 mod filter;
 mod flow;
+mod local;
 mod path;
+mod planting;
+mod sink;
+mod transfer;
 
+pub use compare::{Comparison, Difference, Side, What, compare};
 pub use entry::{Entry, Kind, Meta, Stamp, Timestamp, Xattr};
 pub use error::TreeError;
-pub use filter::Filter;
+pub use filter::{BadPattern, Filter};
 pub use flow::{Content, Look, Sink, Source};
+pub use local::{Crossing, LocalTree};
 pub use path::{NotWithin, RelPath};
+pub use planting::{Lost, Note, Owners, Planting, Xattrs};
+pub use sink::LocalSink;
+pub use transfer::{Transferred, transfer};
