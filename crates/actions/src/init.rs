@@ -17,8 +17,9 @@ use strongroom_format::{Algorithm, CONF_NAME, DIR_IV_NAME, DirIv, MasterKey, Nam
 use strongroom_secret::{Passphrase, SecretError};
 
 use crate::{
-    ActionError,
+    ActionError, Context,
     open::{cipher_dir, unusable},
+    perform::perform,
     words,
 };
 
@@ -73,8 +74,21 @@ impl RecoveryKey {
 }
 
 /// Makes a vault in an empty directory, which is made too if it is missing. Nothing is written before the passphrase is
-/// known.
+/// known. Audited as `init`.
 pub fn init(
+    context: &Context,
+    request: &Init,
+    passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+) -> Result<(Created, RecoveryKey), ActionError> {
+    perform(context, "init", &request.dir, |account| {
+        let (created, key) = make(request, passphrase)?;
+        account.note("cipher", created.cipher);
+        account.note("names", created.names);
+        Ok((created, key))
+    })
+}
+
+fn make(
     request: &Init,
     passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
 ) -> Result<(Created, RecoveryKey), ActionError> {

@@ -3,6 +3,8 @@
 //! A verb takes plain structs and gives a typed outcome that can be serialised; it never prints and never prompts. Secrets
 //! it asks for by a closure, *after* everything that can be checked without them has been checked.
 
+pub mod audit;
+pub mod backup;
 mod check;
 mod error;
 mod info;
@@ -10,6 +12,7 @@ mod init;
 mod mount;
 mod open;
 mod passwd;
+mod perform;
 mod process;
 mod speed;
 mod umount;
@@ -21,6 +24,7 @@ pub use init::{Created, Init, RecoveryKey, init};
 pub use mount::{Mount, Mounted, mount};
 pub use open::{Conf, OpenVault, open_vault};
 pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
+pub use perform::Context;
 pub use process::{Inherited, UmaskGuard, no_core_dumps};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};

@@ -15,7 +15,7 @@ use strongroom_format::{MasterKey, NameMode};
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::{Kind, NodeId, Vault, VaultError, VaultOptions};
 
-use crate::{ActionError, RecoveryKey, open::Conf};
+use crate::{ActionError, Context, RecoveryKey, open::Conf, perform::perform};
 
 /// What opens the vault now.
 pub enum OldSecret {
@@ -36,8 +36,21 @@ pub struct PassphraseChanged {
 }
 
 /// Changes the passphrase. The new one is asked for only when the old secret has proved right. The configuration is the
-/// old or the new one at any time.
+/// old or the new one at any time. Audited as `passwd`.
 pub fn change_passphrase(
+    context: &Context,
+    dir: &Path,
+    old: impl FnOnce() -> Result<OldSecret, ActionError>,
+    new: impl FnOnce() -> Result<Passphrase, SecretError>,
+) -> Result<PassphraseChanged, ActionError> {
+    perform(context, "passwd", dir, |account| {
+        let changed = change(dir, old, new)?;
+        account.note("by_recovery_key", changed.by_recovery_key);
+        Ok(changed)
+    })
+}
+
+fn change(
     dir: &Path,
     old: impl FnOnce() -> Result<OldSecret, ActionError>,
     new: impl FnOnce() -> Result<Passphrase, SecretError>,

@@ -8,13 +8,18 @@ use std::{
 };
 
 use strongroom_actions::{
-    ActionError, Algorithm, Init, NameMode, OldSecret, RecoveryKey, change_passphrase, check, info, init, open_vault,
+    ActionError, Algorithm, Context, Init, NameMode, OldSecret, RecoveryKey, change_passphrase, check, info, init,
+    open_vault,
 };
 use strongroom_event::Silent;
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::{Creation, NodeId, VaultOptions};
 
 const NEW: Creation = Creation { permissions: 0o700, umask: 0, owner: None };
+
+fn unaudited() -> Context {
+    Context::unaudited(Arc::new(Silent), || jiff::Timestamp::UNIX_EPOCH)
+}
 
 struct Place {
     _dir: tempfile::TempDir,
@@ -36,7 +41,7 @@ impl Place {
             long_name_max: None,
             scrypt_log_n: Some(10),
         };
-        init(&request, || Ok(secret("first"))).unwrap().1
+        init(&unaudited(), &request, || Ok(secret("first"))).unwrap().1
     }
 
     fn populate(&self, fill: impl FnOnce(&strongroom_vault::Vault)) {
@@ -71,7 +76,7 @@ fn other_key() -> RecoveryKey {
 }
 
 fn by_key(place: &Place, key: RecoveryKey) -> Result<(), ActionError> {
-    change_passphrase(&place.vault, || Ok(OldSecret::RecoveryKey(key)), || Ok(secret("second"))).map(drop)
+    change_passphrase(&unaudited(), &place.vault, || Ok(OldSecret::RecoveryKey(key)), || Ok(secret("second"))).map(drop)
 }
 
 #[test]
@@ -97,16 +102,16 @@ fn no_passphrase_is_asked_for_where_no_vault_can_be_made() {
         long_name_max: None,
         scrypt_log_n: None,
     };
-    assert!(matches!(init(&request, never), Err(ActionError::NotEmpty { .. })));
+    assert!(matches!(init(&unaudited(), &request, never), Err(ActionError::NotEmpty { .. })));
     let request = Init { dir: place.vault.join("file/vault"), ..request };
-    assert!(matches!(init(&request, never), Err(ActionError::CipherDir { .. })));
+    assert!(matches!(init(&unaudited(), &request, never), Err(ActionError::CipherDir { .. })));
 }
 
 #[test]
 fn the_new_passphrase_is_asked_for_only_when_the_old_one_proved_right() {
     let place = Place::new();
     place.init(NameMode::Encrypted);
-    let changed = change_passphrase(&place.vault, || Ok(OldSecret::Passphrase(secret("wrong"))), never);
+    let changed = change_passphrase(&unaudited(), &place.vault, || Ok(OldSecret::Passphrase(secret("wrong"))), never);
     assert!(matches!(changed, Err(ActionError::WrongPassphrase(_))));
 }
 
@@ -120,7 +125,7 @@ fn a_changed_configuration_keeps_its_mode_and_owner() {
         std::os::unix::fs::chown(place.conf(), Some(1234), Some(5678)).unwrap();
     }
     let old = || Ok(OldSecret::Passphrase(secret("first")));
-    change_passphrase(&place.vault, old, || Ok(secret("second"))).unwrap();
+    change_passphrase(&unaudited(), &place.vault, old, || Ok(secret("second"))).unwrap();
     let metadata = fs::metadata(place.conf()).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o440);
     if is_root {
@@ -135,7 +140,7 @@ fn a_passphrase_that_cannot_be_stored_leaves_the_old_one() {
     place.init(NameMode::Encrypted);
     let before = fs::read(place.conf()).unwrap();
     let refused = || Err(SecretError::Mismatch { what: "new passphrase".into() });
-    let changed = change_passphrase(&place.vault, || Ok(OldSecret::Passphrase(secret("first"))), refused);
+    let changed = change_passphrase(&unaudited(), &place.vault, || Ok(OldSecret::Passphrase(secret("first"))), refused);
     assert!(matches!(changed, Err(ActionError::Secret(_))));
     assert_eq!(fs::read(place.conf()).unwrap(), before);
 }

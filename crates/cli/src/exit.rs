@@ -27,6 +27,11 @@ impl Exit {
     pub const DAMAGED: Exit = Exit(11);
     pub const NOT_MOUNTED: Exit = Exit(12);
     pub const BUSY: Exit = Exit(13);
+    pub const INCOMPLETE: Exit = Exit(14);
+    pub const NO_ARCHIVE: Exit = Exit(15);
+    pub const NEEDED: Exit = Exit(16);
+    pub const MISSING_BASE: Exit = Exit(17);
+    pub const REFUSED: Exit = Exit(18);
     pub const INTERRUPTED: Exit = Exit(130);
 
     /// The table.
@@ -36,15 +41,28 @@ impl Exit {
         (Exit::USAGE, "usage", "The command line makes no sense."),
         (Exit::WRONG_SECRET, "wrong-secret", "The passphrase or the recovery key is wrong."),
         (Exit::NO_VAULT, "no-vault", "CIPHERDIR does not exist, cannot be used, or holds no vault."),
-        (Exit::BAD_CONFIG, "bad-config", "gocryptfs.conf is damaged, or of a kind that is not known."),
+        (
+            Exit::BAD_CONFIG,
+            "bad-config",
+            "gocryptfs.conf or strongroom.toml is damaged, or of a kind that is not known.",
+        ),
         (Exit::NOT_EMPTY, "not-empty", "init: CIPHERDIR is not empty, or is a vault already."),
         (Exit::IN_USE, "in-use", "Another process uses the vault."),
         (Exit::NO_SECRET, "no-secret", "The passphrase or the recovery key could not be read."),
         (Exit::MOUNTPOINT, "mountpoint", "MOUNTPOINT does not exist, is not empty, or is in the wrong place."),
         (Exit::MOUNT_FAILED, "mount-failed", "The mount could not be made, or ended badly."),
-        (Exit::DAMAGED, "damaged", "check: something in the vault is damaged."),
+        (Exit::DAMAGED, "damaged", "Something in the vault, the archive or the audit log is damaged."),
         (Exit::NOT_MOUNTED, "not-mounted", "umount: no vault is mounted at MOUNTPOINT."),
         (Exit::BUSY, "busy", "umount: programs still use the mount."),
+        (
+            Exit::INCOMPLETE,
+            "incomplete",
+            "Done, but something was left out: it could not be read, or changed meanwhile.",
+        ),
+        (Exit::NO_ARCHIVE, "no-archive", "ARCHIVE does not exist, or is no archive."),
+        (Exit::NEEDED, "needed", "backup delete: other archives need it, it is locked, or it is the last good one."),
+        (Exit::MISSING_BASE, "missing-base", "An archive that this one needs is missing, or is another than it was."),
+        (Exit::REFUSED, "refused", "Refused as long as it is not confirmed: --yes, --force or --merge."),
         (Exit::INTERRUPTED, "interrupted", "Interrupted at the terminal."),
     ];
 
@@ -157,6 +175,10 @@ impl From<ActionError> for Failure {
                 (Exit::FAILURE, Some("Try again; if it happens twice, suspect this machine's memory.".into()))
             }
             ActionError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
+            ActionError::NoAuditLog(_) => {
+                (Exit::FAILURE, Some("It is made by the first command that creates, restores, deletes or changes keys.".into()))
+            }
+            ActionError::Unaudited { ref source, .. } => (Exit::FAILURE, io_hint(&source.source)),
             ActionError::Vault { .. } | _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)
@@ -282,6 +304,11 @@ mod tests {
             (11, "damaged"),
             (12, "not-mounted"),
             (13, "busy"),
+            (14, "incomplete"),
+            (15, "no-archive"),
+            (16, "needed"),
+            (17, "missing-base"),
+            (18, "refused"),
             (130, "interrupted"),
         ];
         assert_eq!(codes, promised);

@@ -40,7 +40,8 @@ fn to_json(value: &impl Serialize) -> String {
     text
 }
 
-fn failure_json(failure: &Failure) -> serde_json::Value {
+/// Why a command failed, for programs.
+pub fn failure_json(failure: &Failure) -> serde_json::Value {
     json!({ "error": {
         "code": failure.exit.code(),
         "name": failure.exit.name(),

@@ -2,13 +2,17 @@
 
 mod args;
 mod commands;
+mod confirm;
 mod exit;
 mod face;
 mod log;
 mod progress;
 mod prompt;
 mod reference;
+mod report;
+mod settings;
 mod strength;
+mod surroundings;
 mod text;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -32,7 +36,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Err(error) => return explain(&error, &arguments),
     };
     let face = Face { json: cli.json };
-    match commands::run(cli.command, face, &arguments) {
+    match commands::run(cli, face, &arguments) {
         Ok(exit) => exit,
         Err(failure) => {
             face.tell_failure(&failure);

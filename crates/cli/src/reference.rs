@@ -6,8 +6,8 @@ use clap_mangen::Man;
 use crate::{args::Cli, exit};
 
 /// The long help of a command.
-pub fn help_of(name: &str) -> Option<String> {
-    command(name).map(|mut command| command.render_long_help().to_string())
+pub fn help_of(names: &[String]) -> Option<String> {
+    command(names).map(|mut command| command.render_long_help().to_string())
 }
 
 /// The manual page of the whole.
@@ -21,8 +21,8 @@ pub fn manual() -> String {
 }
 
 /// The manual page of a command.
-pub fn manual_of(name: &str) -> Option<String> {
-    command(name).map(rendered)
+pub fn manual_of(names: &[String]) -> Option<String> {
+    command(names).map(rendered)
 }
 
 fn rendered(command: Command) -> String {
@@ -32,11 +32,10 @@ fn rendered(command: Command) -> String {
 }
 
 /// A command with its full name, and the options it shares with all others.
-fn command(name: &str) -> Option<Command> {
+fn command(names: &[String]) -> Option<Command> {
     let mut all = Cli::command();
     all.build();
-    let found = all.find_subcommand(name)?.clone();
-    Some(found)
+    names.iter().try_fold(&all, |command, name| command.find_subcommand(name)).cloned()
 }
 
 #[cfg(test)]
@@ -51,18 +50,23 @@ mod tests {
         let mut text = String::from(
             "# The command line\n\nGenerated from the program itself (`strongroom help`); a test keeps it true.\n",
         );
-        let mut section = |title: &str, help: String| {
-            let lines: Vec<_> = help.lines().map(str::trim_end).collect();
-            text.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
-        };
-        section("strongroom", all.render_long_help().to_string());
-        let names: Vec<_> = all.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        for name in names {
-            let command = all.find_subcommand_mut(&name).expect("it was listed just now");
-            section(&format!("strongroom {name}"), command.render_long_help().to_string());
-        }
-        section("Exit codes", exit::table());
+        sections(&mut all, "strongroom", &mut text);
+        section("Exit codes", &exit::table(), &mut text);
         text
+    }
+
+    fn sections(command: &mut Command, title: &str, text: &mut String) {
+        section(title, &command.render_long_help().to_string(), text);
+        let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        for name in names.iter().filter(|name| *name != "help" || title == "strongroom") {
+            let command = command.find_subcommand_mut(name).expect("it was listed just now");
+            sections(command, &format!("{title} {name}"), text);
+        }
+    }
+
+    fn section(title: &str, help: &str, text: &mut String) {
+        let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+        text.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
     }
 
     #[test]
@@ -88,22 +92,36 @@ mod tests {
     fn no_option_takes_a_secret() {
         let mut all = Cli::command();
         all.build();
-        for command in all.get_subcommands() {
-            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
-                let name = argument.get_id().as_str();
-                let is_secret =
-                    ["passphrase", "recovery_key", "master_key"].iter().any(|secret| name.ends_with(secret));
-                assert!(!is_secret, "{} --{name} would show a secret to every user of the machine", command.get_name());
-            }
+        takes_none(&all);
+    }
+
+    fn takes_none(command: &Command) {
+        for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+            let name = argument.get_id().as_str();
+            let is_secret = ["passphrase", "recovery_key", "master_key"].iter().any(|secret| name.ends_with(secret));
+            assert!(!is_secret, "{} --{name} would show a secret to every user of the machine", command.get_name());
         }
+        command.get_subcommands().for_each(takes_none);
     }
 
     #[test]
     fn every_command_has_a_manual_page_and_help() {
-        for name in ["init", "mount", "umount", "passwd", "info", "check", "speed", "completions", "man", "help"] {
-            assert!(manual_of(name).unwrap().contains(name));
-            assert!(help_of(name).unwrap().contains("Usage:"), "{name}");
+        let mut all = Cli::command();
+        all.build();
+        let mut seen = 0;
+        for command in all.get_subcommands() {
+            let name = command.get_name().to_owned();
+            is_described(std::slice::from_ref(&name));
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                is_described(&[name.clone(), below.get_name().to_owned()]);
+                seen += 1;
+            }
         }
-        assert!(manual().contains("EXIT STATUS"));
+        assert!(seen > 10 && manual().contains("EXIT STATUS"));
+    }
+
+    fn is_described(names: &[String]) {
+        assert!(manual_of(names).unwrap().contains(&names.join("\\-")), "{names:?}");
+        assert!(help_of(names).unwrap().contains("Usage:"), "{names:?}");
     }
 }

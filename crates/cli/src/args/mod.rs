@@ -1,5 +1,7 @@
 //! The command line's grammar. Nothing below this crate knows of it.
 
+pub mod audit;
+pub mod backup;
 pub mod helper;
 pub mod mount;
 pub mod passphrase;
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use strongroom_actions::{Algorithm, NameMode};
 
+use audit::{AuditArgs, ConfigArgs};
+use backup::BackupArgs;
 use mount::MountArgs;
 use passphrase::{NewPassphraseArgs, OldSecretArgs, PassphraseArgs};
 
@@ -24,12 +28,17 @@ Getting started:
   mkdir ~/plain
   strongroom mount ~/vault ~/plain   work in ~/plain; ~/vault holds the ciphertext
   strongroom umount ~/plain
+  strongroom backup create ~/plain   make a backup; strongroom backup restore latest puts it back
 
 Exit codes are listed by: strongroom help exit-codes")]
 pub struct Cli {
     /// Print results and errors as JSON, for programs
     #[arg(long, global = true)]
     pub json: bool,
+    /// Read the configuration from FILE (default: $STRONGROOM_CONFIG, else strongroom/strongroom.toml below
+    /// $XDG_CONFIG_HOME, else /etc/strongroom/strongroom.toml)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -42,6 +51,9 @@ pub enum Command {
     Passwd(PasswdArgs),
     Info(InfoArgs),
     Check(CheckArgs),
+    Backup(BackupArgs),
+    Audit(AuditArgs),
+    Config(ConfigArgs),
     Speed(SpeedArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -183,13 +195,13 @@ pub struct CompletionsArgs {
 /// Print the manual page, or that of a command
 #[derive(Args)]
 pub struct ManArgs {
-    /// A command, such as "mount"
-    pub command: Option<String>,
+    /// A command, such as "mount" or "backup create"
+    pub command: Vec<String>,
 }
 
 /// Print help about a command, or the exit codes
 #[derive(Args)]
 pub struct HelpArgs {
     /// A command, or "exit-codes"
-    pub topic: Option<String>,
+    pub topic: Vec<String>,
 }

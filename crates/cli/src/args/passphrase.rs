@@ -39,6 +39,40 @@ impl PassphraseArgs {
     }
 }
 
+/// Where the passphrase of the vault comes from whose data is backed up. Needed if it is not mounted, and for its keys to
+/// travel under the passphrase of the backup.
+#[derive(Args, Default)]
+#[group(multiple = false)]
+pub struct VaultPassphraseArgs {
+    /// Read the passphrase of the vault from the first line of FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = VAULT)]
+    vault_passphrase_file: Option<PathBuf>,
+    /// Take the first line that COMMAND prints; it is run by /bin/sh
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, help_heading = VAULT)]
+    vault_passphrase_command: Option<String>,
+    /// Read the passphrase of the vault from the next line of standard input, after that of the backup if that comes from
+    /// there too
+    #[arg(long, help_heading = VAULT)]
+    vault_passphrase_stdin: bool,
+    /// Read the passphrase of the vault from a systemd credential
+    #[arg(long, value_name = "NAME", help_heading = VAULT)]
+    vault_passphrase_credential: Option<String>,
+}
+
+const VAULT: &str = "Passphrase of the vault";
+
+impl VaultPassphraseArgs {
+    /// What was asked for, if anything was.
+    pub fn explicit(&self) -> Option<SecretRef> {
+        source(
+            &self.vault_passphrase_file,
+            &self.vault_passphrase_command,
+            self.vault_passphrase_stdin,
+            &self.vault_passphrase_credential,
+        )
+    }
+}
+
 /// What opens the vault now.
 #[derive(Args)]
 #[group(multiple = false)]
@@ -129,7 +163,8 @@ fn source(
     }
 }
 
-fn usual_source() -> SecretRef {
+/// The systemd credential if there is one, else whoever sits at the terminal.
+pub fn usual_source() -> SecretRef {
     let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY")
         .is_some_and(|directory| Path::new(&directory).join(USUAL_CREDENTIAL).exists());
     match handed_over {

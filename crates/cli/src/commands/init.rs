@@ -1,5 +1,7 @@
 //! `strongroom init`
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use strongroom_actions::{Created, Init};
 use strongroom_secret::resolve;
@@ -9,7 +11,9 @@ use crate::{
     args::InitArgs,
     exit::{Exit, Failure},
     face::Face,
+    log::Log,
     prompt::NewSecret,
+    settings::Settings,
     text,
 };
 
@@ -21,8 +25,9 @@ struct CreatedWithKey<'a> {
     recovery_key: &'a str,
 }
 
-pub fn run(args: &InitArgs, face: Face) -> Result<Exit, Failure> {
+pub fn run(args: &InitArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
     strongroom_actions::no_core_dumps();
+    let context = settings.context(Arc::new(Log::default()));
     let request = Init {
         dir: args.dir.clone(),
         cipher: args.cipher.into(),
@@ -31,7 +36,7 @@ pub fn run(args: &InitArgs, face: Face) -> Result<Exit, Failure> {
         scrypt_log_n: args.scrypt_log_n,
     };
     let passphrase = || resolve(&args.passphrase.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
-    let (created, key) = strongroom_actions::init(&request, passphrase)?;
+    let (created, key) = strongroom_actions::init(&context, &request, passphrase)?;
     key.show(|recovery_key| {
         face.tell(&CreatedWithKey { created: &created, recovery_key }, |style| {
             text::created(&created, recovery_key, style)

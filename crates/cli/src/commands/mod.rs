@@ -1,5 +1,6 @@
 //! One file a command that does something: plain structs down, results to the face.
 
+mod audit;
 mod check;
 mod init;
 mod mount;
@@ -9,34 +10,39 @@ mod words;
 use std::{ffi::OsString, path::Path, time::Duration};
 
 use crate::{
-    args::Command,
+    args::{Cli, Command},
     exit::{Exit, Failure},
     face::Face,
     progress::{Progress, Unit},
+    settings::Settings,
     text,
 };
 
 /// Runs a command. `arguments` are those of this process, for one that starts itself again.
-pub fn run(command: Command, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
-    match command {
-        Command::Init(args) => init::run(&args, face),
+pub fn run(cli: Cli, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
+    let settings = Settings::read(cli.config.as_deref());
+    match cli.command {
+        Command::Init(args) => init::run(&args, &settings, face),
         Command::Mount(args) => mount::run(&args, face, arguments),
         Command::Umount(args) => {
             let unmounted = strongroom_actions::umount(&args.mountpoint, args.lazy)?;
             face.tell(&unmounted, |_| text::unmounted(&unmounted))?;
             Ok(Exit::OK)
         }
-        Command::Passwd(args) => passwd::run(&args, face),
+        Command::Passwd(args) => passwd::run(&args, &settings, face),
         Command::Info(args) => {
             let info = strongroom_actions::info(&args.dir)?;
             face.tell(&info, |_| text::info(&info))?;
             Ok(Exit::OK)
         }
         Command::Check(args) => check::run(&args, face),
+        Command::Backup(_) => todo!(),
+        Command::Audit(args) => audit::run(&args, &settings, face),
+        Command::Config(_) => todo!(),
         Command::Speed(_) => speed(face),
         Command::Completions(args) => words::completions(args.shell),
-        Command::Man(args) => words::man(args.command.as_deref()),
-        Command::Help(args) => words::help(args.topic.as_deref()),
+        Command::Man(args) => words::man(&args.command),
+        Command::Help(args) => words::help(&args.topic),
     }
 }
 

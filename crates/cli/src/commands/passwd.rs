@@ -1,6 +1,6 @@
 //! `strongroom passwd`
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::Arc};
 
 use strongroom_actions::{ActionError, OldSecret, RecoveryKey};
 use strongroom_secret::{SecretRef, resolve};
@@ -10,12 +10,15 @@ use crate::{
     args::{PasswdArgs, passphrase::OldSource},
     exit::{Exit, Failure},
     face::Face,
+    log::Log,
     prompt::{NewSecret, Terminal},
+    settings::Settings,
     text,
 };
 
-pub fn run(args: &PasswdArgs, face: Face) -> Result<Exit, Failure> {
+pub fn run(args: &PasswdArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
     strongroom_actions::no_core_dumps();
+    let context = settings.context(Arc::new(Log::default()));
     let old = || match args.old.source(std::io::stdin().is_terminal()) {
         OldSource::Passphrase(source) => {
             Ok(OldSecret::Passphrase(resolve(&source, &Terminal, &passphrase_of(&args.dir))?))
@@ -23,7 +26,7 @@ pub fn run(args: &PasswdArgs, face: Face) -> Result<Exit, Failure> {
         OldSource::RecoveryKey(source) => recovery_key(&source, args).map(OldSecret::RecoveryKey),
     };
     let new = || resolve(&args.new.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
-    let changed = strongroom_actions::change_passphrase(&args.dir, old, new)?;
+    let changed = strongroom_actions::change_passphrase(&context, &args.dir, old, new)?;
     face.tell(&changed, |_| text::passphrase_changed(&changed))?;
     Ok(Exit::OK)
 }

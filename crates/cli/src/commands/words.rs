@@ -16,23 +16,23 @@ pub fn completions(shell: Shell) -> Result<Exit, Failure> {
     print(&String::from_utf8_lossy(&script)).map(|()| Exit::OK)
 }
 
-pub fn man(command: Option<&str>) -> Result<Exit, Failure> {
+pub fn man(command: &[String]) -> Result<Exit, Failure> {
     let page = match command {
-        None => reference::manual(),
-        Some(name) => reference::manual_of(name).ok_or_else(|| unknown(name))?,
+        [] => reference::manual(),
+        names => reference::manual_of(names).ok_or_else(|| unknown(names))?,
     };
     print(&page).map(|()| Exit::OK)
 }
 
-pub fn help(topic: Option<&str>) -> Result<Exit, Failure> {
+pub fn help(topic: &[String]) -> Result<Exit, Failure> {
     let text = match topic {
-        None => Cli::command().render_long_help().to_string(),
-        Some("exit-codes") => exit::table(),
-        Some(name) => reference::help_of(name).ok_or_else(|| unknown(name))?,
+        [] => Cli::command().render_long_help().to_string(),
+        [topic] if topic == "exit-codes" => exit::table(),
+        names => reference::help_of(names).ok_or_else(|| unknown(names))?,
     };
     print(&text).map(|()| Exit::OK)
 }
 
-fn unknown(name: &str) -> Failure {
-    Failure::new(Exit::USAGE, format_args!("there is no command {name:?}")).hint("See: strongroom help")
+fn unknown(names: &[String]) -> Failure {
+    Failure::new(Exit::USAGE, format_args!("there is no command {:?}", names.join(" "))).hint("See: strongroom help")
 }

@@ -1,5 +1,11 @@
 //! Results in sentences.
 
+mod amount;
+mod audit;
+
+pub use amount::{amount, count, duration, local};
+pub use audit::{audit_list, audit_summary, audit_verified};
+
 use strongroom_actions::{
     CheckReport, Created, How, InUse, Info, Mounted, PassphraseChanged, Problem, Speed, Unmounted,
 };
@@ -83,7 +89,7 @@ pub fn info(info: &Info) -> String {
         scrypt.log_n,
         scrypt.r,
         scrypt.p,
-        bytes(scrypt.memory)
+        amount(scrypt.memory)
     );
     let names = match info.long_name_max {
         255 => names(info.names).to_owned(),
@@ -132,13 +138,13 @@ pub fn checked(report: &CheckReport, style: Style) -> String {
     let counted: Vec<_> = counted.into_iter().map(|(n, noun)| count(n, noun)).collect();
     let holes = match report.hole_bytes {
         0 => String::new(),
-        holes => format!(" and {} of holes", bytes(holes)),
+        holes => format!(" and {} of holes", amount(holes)),
     };
     text.push_str(&format!(
         "Checked {} in {}: {} authenticated{holes}.\n",
         counted.join(", "),
         report.cipher_dir.display(),
-        bytes(report.bytes),
+        amount(report.bytes),
     ));
     text.push_str(&match report.damaged {
         0 => "Nothing is damaged.\n".to_owned(),
@@ -179,32 +185,6 @@ pub fn speed(speed: &Speed) -> String {
     text
 }
 
-fn count(n: u64, noun: &str) -> String {
-    match (n, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (n, Some(stem)) => format!("{n} {stem}ies"),
-        (n, None) => format!("{n} {noun}s"),
-    }
-}
-
-/// A number of bytes with three digits and a unit.
-fn bytes(n: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if n < 1024 {
-        return count(n, "byte");
-    }
-    let mut value = n as f64;
-    let mut unit = "";
-    for next in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, next);
-    }
-    let digits = if value < 10.0 && value.fract() != 0.0 { 1 } else { 0 };
-    format!("{value:.digits$} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,20 +221,5 @@ mod tests {
         let text = checked(&CheckReport { damaged: 1, problems: vec![problem], ..report() }, Style::PLAIN);
         assert!(text.starts_with("/a/b\n    d\n    on disk: x/y\n\nChecked "), "{text}");
         assert!(text.contains("1 problem found."), "{text}");
-    }
-
-    #[test]
-    fn bytes_have_three_digits_and_a_unit() {
-        let cases = [
-            (1, "1 byte"),
-            (1023, "1023 bytes"),
-            (1024, "1 KiB"),
-            (64 << 20, "64 MiB"),
-            (1500, "1.5 KiB"),
-            (u64::MAX, "16 EiB"),
-        ];
-        for (n, text) in cases {
-            assert_eq!(bytes(n), text);
-        }
     }
 }

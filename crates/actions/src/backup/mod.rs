@@ -1,0 +1,2 @@
+//! The verbs of backup.
+pub use strongroom_archive::{Algorithm, ArchiveKind};

@@ -1,0 +1,83 @@
+//! What a long command tells while it works: a bar for people, a stream of records for programs, from the same events.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+};
+
+use serde::Serialize;
+use strongroom_event::{Event, Moment, Observer, Operation, Stream};
+
+use crate::{
+    exit::{Exit, Failure},
+    face::{Face, failure_json},
+    progress::{Progress, Unit},
+    surroundings::clock,
+};
+
+type Clock = Box<dyn Fn() -> Moment + Send + Sync>;
+type Records = Stream<Box<dyn Write + Send>, Clock>;
+
+/// Who is told what a long command does.
+pub struct Report {
+    progress: Progress,
+    records: Option<Records>,
+}
+
+impl Report {
+    /// For `operation`, with records to `events`, if that is named: a file, or `-` for standard output.
+    pub fn new(operation: Operation, events: Option<&Path>, face: Face) -> Result<Arc<Self>, Failure> {
+        let records = match events {
+            Some(path) => Some(Stream::new(operation, sink(path)?, Box::new(clock()) as Clock)),
+            None => None,
+        };
+        Ok(Arc::new(Self { progress: Progress::new(Unit::Bytes, face.json), records }))
+    }
+
+    /// Does `act` between the record that it begins and the one that says how it ended.
+    pub fn around<T: Serialize>(
+        &self,
+        begins: &impl Serialize,
+        act: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Some(records) = &self.records {
+            records.started(begins);
+        }
+        let result = act();
+        self.progress.finish();
+        match (&self.records, &result) {
+            (Some(records), Ok(result)) => records.completed(result),
+            (Some(records), Err(failure)) => records.failed(&failure_json(failure)),
+            (None, _) => {}
+        }
+        result
+    }
+
+    /// Does something to the terminal without the bar in the way.
+    pub fn aside<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.progress.aside(act)
+    }
+}
+
+impl Observer for Report {
+    fn observe(&self, event: &Event) {
+        self.progress.observe(event);
+        if let Some(records) = &self.records {
+            records.observe(event);
+        }
+    }
+}
+
+fn sink(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdout()));
+    }
+    let opened = File::options().append(true).create(true).mode(0o600).open(path);
+    let file = opened.map_err(|error| {
+        Failure::new(Exit::FAILURE, format_args!("cannot write events to {}: {error}", path.display()))
+    })?;
+    Ok(Box::new(file))
+}
