@@ -6,24 +6,30 @@
 //! * [`Filter`]: which entries are meant.
 //! * [`transfer`] and [`compare`]: what all flows and all verifications are made of.
 
+mod beneath;
 mod compare;
 mod entry;
 mod error;
 mod filter;
 mod flow;
 mod local;
+mod owner;
 mod path;
+mod pattern;
 mod planting;
 mod sink;
 mod transfer;
+mod walk;
+mod xattr;
 
 pub use compare::{Comparison, Difference, Side, What, compare};
 pub use entry::{Entry, Kind, Meta, Stamp, Timestamp, Xattr};
 pub use error::TreeError;
-pub use filter::{BadPattern, Filter};
+pub use filter::Filter;
 pub use flow::{Content, Look, Sink, Source};
 pub use local::{Crossing, LocalTree};
 pub use path::{NotWithin, RelPath};
+pub use pattern::BadPattern;
 pub use planting::{Lost, Note, Owners, Planting, Xattrs};
 pub use sink::LocalSink;
 pub use transfer::{Transferred, transfer};

@@ -60,7 +60,29 @@ impl RelPath {
         if name.contains(&b'/') {
             return Err(NotWithin { path: name.to_vec(), why: "a name cannot have `/` in it" });
         }
-        if self.is_root() { Self::parse(name) } else { Self::parse(&[&self.0, &b"/"[..], name].concat()) }
+        if name.is_empty() {
+            return Err(NotWithin { path: Vec::new(), why: "a name cannot be empty" });
+        }
+        Self::walked_to(&self.0, name)
+    }
+
+    /// The entry `name`, which has no slash in it, of a directory whose path is known to be one. Only the name is
+    /// looked at.
+    pub(crate) fn walked_to(dir: &[u8], name: &[u8]) -> Result<Self, NotWithin> {
+        let Self(name) = Self::parse(name)?;
+        if dir.is_empty() {
+            return Ok(Self(name));
+        }
+        let path = [dir, b"/", &name].concat();
+        if path.len() > Self::MAX_LEN {
+            return Err(NotWithin { path, why: "it is too long" });
+        }
+        Ok(Self(path.into()))
+    }
+
+    /// A path that was made by [`Self::walked_to`] once.
+    pub(crate) fn walked(path: &[u8]) -> Self {
+        Self(path.into())
     }
 
     /// The bytes, without a slash at either end; empty for the root.
@@ -140,7 +162,10 @@ mod tests {
             assert!(RelPath::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(RelPath::parse(&[b'x'; 256]).is_err());
-        assert!(RelPath::root().join(b"a/b").is_err());
+        for bad in ["a/b", "", ".", "..", "/"] {
+            assert!(RelPath::root().join(bad.as_bytes()).is_err(), "{bad:?}");
+            assert!(RelPath::parse(b"dir").unwrap().join(bad.as_bytes()).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
