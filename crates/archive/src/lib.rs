@@ -10,12 +10,17 @@ mod codec;
 mod container;
 mod error;
 mod facts;
+mod footer;
+mod header;
 pub(crate) mod hex;
 mod index;
 mod metadata;
 mod name;
+mod pax;
 mod reader;
+mod seal;
 mod slot;
+mod wrap;
 mod writer;
 
 pub use codec::{Algorithm, Compression, Compressor, Decompressor, MAX_FRAME_TAR, UnknownAlgorithm};
