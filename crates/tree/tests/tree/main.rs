@@ -1,0 +1,3 @@
+//! Trees of this machine: walked, planted, compared.
+
+mod walk;
