@@ -12,6 +12,8 @@ mod error;
 mod facts;
 mod footer;
 mod header;
+mod footer;
+mod header;
 pub(crate) mod hex;
 mod index;
 mod metadata;
@@ -19,7 +21,9 @@ mod name;
 mod pax;
 mod reader;
 mod seal;
+mod seal;
 mod slot;
+mod wrap;
 mod wrap;
 mod writer;
 
