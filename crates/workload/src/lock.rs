@@ -1,0 +1,1 @@
+//! Locks as SQLite takes them.

@@ -1,0 +1,1 @@
+//! Copying byte by byte.
