@@ -164,11 +164,13 @@ pub struct Audit {
     pub enabled: bool,
     /// Where it is.
     pub dir: Option<PathBuf>,
+    /// Whether nothing is done that cannot be recorded.
+    pub required: bool,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { enabled: true, dir: None }
+        Self { enabled: true, dir: None, required: false }
     }
 }
 
@@ -285,7 +287,8 @@ impl Hooks {
 impl Audit {
     fn settings(&mut self, visitor: &mut impl Visitor) -> Result<(), ConfigError> {
         visitor.setting("enabled", &mut self.enabled)?;
-        visitor.optional("dir", &mut self.dir)
+        visitor.optional("dir", &mut self.dir)?;
+        visitor.setting("required", &mut self.required)
     }
 }
 
