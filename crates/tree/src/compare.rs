@@ -1,10 +1,16 @@
 //! In what two trees differ.
 
-use std::fmt;
+use std::{
+    cmp::Ordering,
+    io,
+    iter::Peekable,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, mpsc},
+};
 
-use strongroom_event::{Observer, PathText};
+use strongroom_event::{Event, Observer};
 
-use crate::{Filter, RelPath, Source, Timestamp};
+use crate::{Content, Difference, Entry, Filter, Kind, RelPath, Side, Source, TreeError, What, Xattr};
 
 /// What is compared of two trees. Kinds, names, targets and links always are.
 #[derive(Clone, Copy, Debug)]
@@ -43,96 +49,262 @@ impl Default for Comparison {
     }
 }
 
-/// Which of two trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The one named first.
-    First,
-    /// The one named second.
-    Second,
+/// All that the two trees, as far as it passes `filter`, do not have in common, by path.
+///
+/// Both are walked side by side, so that the whole of neither is kept.
+pub fn compare(
+    first: &dyn Source,
+    second: &dyn Source,
+    filter: &Filter,
+    comparison: &Comparison,
+    observer: &dyn Observer,
+) -> Vec<Difference> {
+    let compare = Compare { first, second, comparison, observer, found: Mutex::default() };
+    let workers = comparison.workers.max(1);
+    std::thread::scope(|scope| {
+        let (files, queue) = mpsc::sync_channel(workers * 4);
+        let queue = Arc::new(Mutex::new(queue));
+        let compare = &compare;
+        for _ in 0..workers {
+            let queue = queue.clone();
+            scope.spawn(move || compare.work(&queue));
+        }
+        drop(queue);
+        // Dropped at the end, upon which the workers end.
+        compare.walk(filter, files);
+    });
+    let mut found = compare.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // The workers found theirs when they came to them.
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.truncate(comparison.most);
+    found
 }
 
-/// Something that two trees do not have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Of which entry.
-    pub path: RelPath,
-    /// What.
-    pub what: What,
+struct Compare<'a> {
+    first: &'a dyn Source,
+    second: &'a dyn Source,
+    comparison: &'a Comparison,
+    observer: &'a dyn Observer,
+    found: Mutex<Vec<Difference>>,
 }
 
-/// In what an entry differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Only one tree has it.
-    OnlyIn(Side),
-    /// One is a directory, say, and the other a file.
-    Kind,
-    /// It is another name of the same file in one tree, and not (or of another file) in the other.
-    Links,
-    /// The symbolic links point to different places.
-    Target,
-    /// The device numbers.
-    Device,
-    /// The lengths.
-    Length(u64, u64),
-    /// The content, at this byte first.
-    Content(u64),
-    /// The permissions.
-    Mode(u32, u32),
-    /// User and group.
-    Owner((u32, u32), (u32, u32)),
-    /// Time of the last change of the content.
-    Time(Timestamp, Timestamp),
-    /// An extended attribute that only one has, or with different values.
-    Xattr(Vec<u8>),
-    /// Only one has holes.
-    Holes(Side),
-    /// It could not be read.
-    Unreadable(Side, String),
-}
+type Walk<'a> = Peekable<Box<dyn Iterator<Item = Result<Entry, TreeError>> + Send + 'a>>;
 
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Side::First => "the first",
-            Side::Second => "the second",
-        })
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path)?;
-        match &self.what {
-            What::OnlyIn(side) => write!(f, "only in {side}"),
-            What::Kind => f.write_str("not of one kind"),
-            What::Links => f.write_str("not a name of the same file"),
-            What::Target => f.write_str("the link's targets differ"),
-            What::Device => f.write_str("the device numbers differ"),
-            What::Length(first, second) => write!(f, "{first} bytes, and {second}"),
-            What::Content(at) => write!(f, "the content differs from byte {at} on"),
-            What::Mode(first, second) => write!(f, "permissions {first:04o}, and {second:04o}"),
-            What::Owner(first, second) => write!(f, "owner {}:{}, and {}:{}", first.0, first.1, second.0, second.1),
-            What::Time(first, second) => write!(
-                f,
-                "changed at {}.{:09}, and {}.{:09}",
-                first.seconds, first.nanoseconds, second.seconds, second.nanoseconds
-            ),
-            What::Xattr(name) => write!(f, "the extended attribute {} differs", PathText(name)),
-            What::Holes(side) => write!(f, "only {side} has holes"),
-            What::Unreadable(side, why) => write!(f, "{side} cannot be read: {why}"),
+impl Compare<'_> {
+    fn walk(&self, filter: &Filter, files: mpsc::SyncSender<RelPath>) {
+        let mut first = self.first.entries(filter).peekable();
+        let mut second = self.second.entries(filter).peekable();
+        while !self.has_enough() {
+            self.pass_errors(&mut first, Side::First);
+            self.pass_errors(&mut second, Side::Second);
+            let order = match (first.peek(), second.peek()) {
+                (Some(Ok(first)), Some(Ok(second))) => first.path.cmp(&second.path),
+                (Some(_), _) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return,
+            };
+            let of_first = if order.is_le() { first.next().and_then(Result::ok) } else { None };
+            let of_second = if order.is_ge() { second.next().and_then(Result::ok) } else { None };
+            match (of_first, of_second) {
+                (Some(first), Some(second)) => {
+                    if self.entries(&first, &second) {
+                        // It fails only if all workers panicked, which is told when they are joined.
+                        let _ = files.send(first.path);
+                    }
+                }
+                (Some(entry), None) => self.tell(&entry.path, What::OnlyIn(Side::First)),
+                (None, Some(entry)) => self.tell(&entry.path, What::OnlyIn(Side::Second)),
+                (None, None) => {}
+            }
         }
     }
+
+    fn pass_errors(&self, walk: &mut Walk<'_>, side: Side) {
+        while let Some(Err(error)) = walk.next_if(Result::is_err) {
+            self.tell(&error.path, What::Unreadable(side, error.source.to_string()));
+        }
+    }
+
+    /// Compares all but content. Whether that is worth comparing too.
+    fn entries(&self, first: &Entry, second: &Entry) -> bool {
+        let path = &first.path;
+        match (&first.kind, &second.kind) {
+            // The rest is that of the first name.
+            (Kind::Link { to: a }, Kind::Link { to: b }) => {
+                if a != b {
+                    self.tell(path, What::Links);
+                }
+                return false;
+            }
+            (Kind::Link { .. }, _) | (_, Kind::Link { .. }) => {
+                self.tell(path, What::Links);
+                return false;
+            }
+            (Kind::File { len: a }, Kind::File { len: b }) if a != b => self.tell(path, What::Length(*a, *b)),
+            (Kind::File { .. }, Kind::File { .. }) => {
+                self.metas(first, second);
+                return self.comparison.content || self.comparison.holes;
+            }
+            (Kind::Symlink { target: a }, Kind::Symlink { target: b }) if a != b => self.tell(path, What::Target),
+            (Kind::CharDevice { rdev: a }, Kind::CharDevice { rdev: b })
+            | (Kind::BlockDevice { rdev: a }, Kind::BlockDevice { rdev: b })
+                if a != b =>
+            {
+                self.tell(path, What::Device);
+            }
+            (a, b) if std::mem::discriminant(a) != std::mem::discriminant(b) => {
+                self.tell(path, What::Kind);
+                return false;
+            }
+            _ => {}
+        }
+        self.metas(first, second);
+        false
+    }
+
+    fn metas(&self, first: &Entry, second: &Entry) {
+        let (path, a, b) = (&first.path, &first.meta, &second.meta);
+        let comparison = self.comparison;
+        // Those of a symbolic link mean nothing, and cannot be set.
+        let has_mode = !matches!(first.kind, Kind::Symlink { .. });
+        if comparison.modes && has_mode && a.mode != b.mode {
+            self.tell(path, What::Mode(a.mode, b.mode));
+        }
+        if comparison.owners && (a.uid, a.gid) != (b.uid, b.gid) {
+            self.tell(path, What::Owner((a.uid, a.gid), (b.uid, b.gid)));
+        }
+        if comparison.times && a.mtime != b.mtime {
+            self.tell(path, What::Time(a.mtime, b.mtime));
+        }
+        if comparison.xattrs {
+            for name in differing(&a.xattrs, &b.xattrs) {
+                self.tell(path, What::Xattr(name));
+            }
+        }
+        if !matches!(first.kind, Kind::File { .. }) {
+            self.done(path);
+        }
+    }
+
+    fn work(&self, queue: &Mutex<mpsc::Receiver<RelPath>>) {
+        loop {
+            let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
+            let Ok(path) = next else { return };
+            if !self.has_enough() {
+                self.contents(&path);
+                self.done(&path);
+            }
+        }
+    }
+
+    fn contents(&self, path: &RelPath) {
+        let first = self.first.open(path).map_err(|error| (Side::First, error.source));
+        let second = self.second.open(path).map_err(|error| (Side::Second, error.source));
+        let compared = first.and_then(|first| Ok((first, second?))).and_then(|(mut first, mut second)| {
+            if self.comparison.content
+                && let Some(what) = self.bytes(&mut *first, &mut *second)?
+            {
+                return Ok(Some(what));
+            }
+            if self.comparison.holes { holes(&mut *first, &mut *second) } else { Ok(None) }
+        });
+        match compared {
+            Ok(None) => {}
+            Ok(Some(what)) => self.tell(path, what),
+            Err((side, error)) => self.tell(path, What::Unreadable(side, error.to_string())),
+        }
+    }
+
+    /// Compares byte by byte what is data in either, and says where they differ first.
+    fn bytes(&self, first: &mut dyn Content, second: &mut dyn Content) -> Result<Option<What>, (Side, io::Error)> {
+        let (mut of_first, mut of_second) = (vec![0; PIECE], vec![0; PIECE]);
+        let mut at = 0;
+        loop {
+            let a = first.data_from(at).map_err(of(Side::First))?;
+            let b = second.data_from(at).map_err(of(Side::Second))?;
+            let Some(run) = next_run(at, a, b) else { return Ok(None) };
+            at = run.start;
+            while at < run.end {
+                let len = PIECE.min(usize::try_from(run.end - at).unwrap_or(PIECE));
+                let a = first.read_at(at, &mut of_first[..len]).map_err(of(Side::First))?;
+                let b = second.read_at(at, &mut of_second[..len]).map_err(of(Side::Second))?;
+                self.observer.observe(&Event::Progress(a as u64));
+                let (a, b) = (&of_first[..a], &of_second[..b]);
+                if a != b {
+                    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+                    return Ok(Some(What::Content(at + same as u64)));
+                }
+                if a.is_empty() {
+                    return Ok(None);
+                }
+                at += a.len() as u64;
+            }
+        }
+    }
+
+    fn tell(&self, path: &RelPath, what: What) {
+        self.found().push(Difference { path: path.clone(), what });
+    }
+
+    fn done(&self, path: &RelPath) {
+        self.observer.observe(&Event::FileDone { path: path.as_bytes().to_vec() });
+    }
+
+    fn has_enough(&self) -> bool {
+        self.found().len() >= self.comparison.most
+    }
+
+    fn found(&self) -> MutexGuard<'_, Vec<Difference>> {
+        self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
-/// All that the two trees, as far as it passes `filter`, do not have in common, by path.
-pub fn compare(
-    _first: &dyn Source,
-    _second: &dyn Source,
-    _filter: &Filter,
-    _comparison: &Comparison,
-    _observer: &dyn Observer,
-) -> Vec<Difference> {
-    todo!()
+/// Bytes compared at once.
+const PIECE: usize = 256 << 10;
+
+fn of(side: Side) -> impl FnOnce(io::Error) -> (Side, io::Error) {
+    move |error| (side, error)
+}
+
+/// The next bytes that are data in one or the other: up to where the run that begins first ends. Holes read as zeros.
+fn next_run(at: u64, first: Option<Range<u64>>, second: Option<Range<u64>>) -> Option<Range<u64>> {
+    let run = match (first, second) {
+        (Some(first), Some(second)) if second.start < first.start => second,
+        (Some(first), _) => first,
+        (None, second) => second?,
+    };
+    Some(run.start.max(at)..run.end)
+}
+
+fn holes(first: &mut dyn Content, second: &mut dyn Content) -> Result<Option<What>, (Side, io::Error)> {
+    let a = has_holes(first).map_err(of(Side::First))?;
+    let b = has_holes(second).map_err(of(Side::Second))?;
+    Ok(match (a, b) {
+        (true, false) => Some(What::Holes(Side::First)),
+        (false, true) => Some(What::Holes(Side::Second)),
+        _ => None,
+    })
+}
+
+fn has_holes(content: &mut dyn Content) -> io::Result<bool> {
+    let len = content.look()?.len;
+    let mut at = 0;
+    while at < len {
+        match content.data_from(at)? {
+            Some(run) if run.start == at => at = run.end,
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// The names of the attributes that only one has, or with different values. Both lists are by name.
+fn differing(first: &[Xattr], second: &[Xattr]) -> Vec<Vec<u8>> {
+    let missing = |from: &[Xattr], xattr: &Xattr| !from.contains(xattr);
+    let mut names: Vec<_> =
+        first.iter().filter(|xattr| missing(second, xattr)).map(|xattr| xattr.name.clone()).collect();
+    names.extend(second.iter().filter(|xattr| missing(first, xattr)).map(|xattr| xattr.name.clone()));
+    names.sort_unstable();
+    names.dedup();
+    names
 }

@@ -19,7 +19,7 @@ pub struct TreeError {
 
 impl TreeError {
     /// For `map_err`.
-    pub fn on<E: Into<io::Error>>(attempted: &'static str, path: &RelPath) -> impl FnOnce(E) -> TreeError {
+    pub fn on<E: Into<io::Error>>(attempted: &'static str, path: &RelPath) -> impl FnOnce(E) -> TreeError + use<E> {
         let path = path.clone();
         move |source| TreeError { attempted, path, source: source.into() }
     }

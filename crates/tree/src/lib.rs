@@ -8,11 +8,14 @@
 
 mod beneath;
 mod compare;
+mod difference;
+mod dress;
 mod entry;
 mod error;
 mod filter;
 mod flow;
 mod local;
+mod note;
 mod owner;
 mod path;
 mod pattern;
@@ -22,14 +25,16 @@ mod transfer;
 mod walk;
 mod xattr;
 
-pub use compare::{Comparison, Difference, Side, What, compare};
+pub use compare::{Comparison, compare};
+pub use difference::{Difference, Side, What};
 pub use entry::{Entry, Kind, Meta, Stamp, Timestamp, Xattr};
 pub use error::TreeError;
 pub use filter::Filter;
 pub use flow::{Content, Look, Sink, Source};
 pub use local::{Crossing, LocalTree};
+pub use note::{Lost, Note};
 pub use path::{NotWithin, RelPath};
 pub use pattern::BadPattern;
-pub use planting::{Lost, Note, Owners, Planting, Xattrs};
+pub use planting::{Owners, Planting, Xattrs};
 pub use sink::LocalSink;
 pub use transfer::{Transferred, transfer};

@@ -94,7 +94,6 @@ fn parse(text: &str) -> Result<(Pattern, String), &'static str> {
 
 fn leading_names(pattern: &str) -> RelPath {
     let stands_for_itself = |name: &&str| !name.contains(['*', '?', '[', '{', '\\']);
-    let names = pattern.split('/').take_while(stands_for_itself);
-    let joined = names.fold(Some(RelPath::root()), |path, name| path?.join(name.as_bytes()).ok());
-    joined.unwrap_or_default()
+    let mut names = pattern.split('/').take_while(stands_for_itself);
+    names.try_fold(RelPath::root(), |path, name| path.join(name.as_bytes()).ok()).unwrap_or_default()
 }

@@ -1,10 +1,4 @@
-//! How entries are made in a directory of this machine, and what of them could not be kept.
-
-use std::fmt;
-
-use strongroom_event::PathText;
-
-use crate::RelPath;
+//! How entries are made in a directory of this machine.
 
 /// How entries are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +27,7 @@ pub enum Owners {
 /// What an extended attribute that cannot be set means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Xattrs {
-    /// The entry fails.
+    /// The entry fails, and is not made.
     Strict,
     /// It is noted, and the entry is made without.
     Noted,
@@ -47,49 +41,5 @@ impl Planting {
             return Self { owners: Owners::ByNumber, set_id: true, devices: true, xattrs: Xattrs::Strict };
         }
         Self { owners: Owners::Mine, set_id: false, devices: false, xattrs: Xattrs::Noted }
-    }
-}
-
-/// Something about one entry that was not kept, and the entry was made without (or, a socket or device, was not made).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The entry.
-    pub path: RelPath,
-    /// What is missing.
-    pub lost: Lost,
-}
-
-/// What of an entry was not kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// A socket, which nothing can keep.
-    Socket,
-    /// A device node, which may not be made.
-    Device,
-    /// Setuid, setgid or file capabilities, which may not be given.
-    SetId,
-    /// The owner: it is whoever runs this.
-    Owner,
-    /// An extended attribute.
-    Xattr {
-        /// Its name.
-        name: Vec<u8>,
-        /// Why the file system refused it.
-        why: String,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = &self.path;
-        match &self.lost {
-            Lost::Socket => write!(f, "{path}: a socket cannot be kept"),
-            Lost::Device => write!(f, "{path}: a device node was not made"),
-            Lost::SetId => write!(f, "{path}: setuid, setgid or capabilities were not given"),
-            Lost::Owner => write!(f, "{path}: it belongs to you, not to its owner"),
-            Lost::Xattr { name, why } => {
-                write!(f, "{path}: the extended attribute {} was not set: {why}", PathText(name))
-            }
-        }
     }
 }

@@ -1,15 +1,22 @@
 //! The one verb of encrypting, decrypting, backing up and restoring: what flows out of a [`Source`] flows into a [`Sink`].
 
-use strongroom_event::Observer;
+use std::{
+    collections::HashSet,
+    io,
+    ops::Range,
+    sync::{Arc, Condvar, Mutex, MutexGuard, mpsc},
+};
 
-use crate::{Filter, RelPath, Sink, Source, TreeError};
+use strongroom_event::{Event, Observer};
+
+use crate::{Content, Entry, Filter, Kind, Look, RelPath, Sink, Source, TreeError};
 
 /// What a transfer did.
 #[derive(Debug, Default)]
 pub struct Transferred {
     /// Entries made.
     pub entries: u64,
-    /// Bytes of content written, holes not counted.
+    /// Bytes of content read, holes not counted.
     pub bytes: u64,
     /// Files that were written to while they were read: what was made of them is no state that they ever had.
     pub changed: Vec<RelPath>,
@@ -17,15 +24,215 @@ pub struct Transferred {
     pub failed: Vec<TreeError>,
 }
 
-/// Makes in `sink` all that passes `filter` of `source`, several files at once, and seals it.
+/// Links wait until the files that they are other names of are made: for so many, or for the end.
+const LINKS_WAITING: usize = 4096;
+
+/// Makes in `sink` all that passes `filter` of `source`, with as many files at once as `workers`, and seals it.
 ///
 /// What cannot be read is left out and told; what cannot be made ends the transfer.
 pub fn transfer(
-    _source: &dyn Source,
-    _filter: &Filter,
-    _sink: &dyn Sink,
-    _workers: usize,
-    _observer: &dyn Observer,
+    source: &dyn Source,
+    filter: &Filter,
+    sink: &dyn Sink,
+    workers: usize,
+    observer: &dyn Observer,
 ) -> Result<Transferred, TreeError> {
-    todo!()
+    let transfer = Transfer { source, sink, observer, state: Mutex::default(), idle: Condvar::new() };
+    let workers = workers.max(1);
+    std::thread::scope(|scope| {
+        let (files, queue) = mpsc::sync_channel(workers * 4);
+        let queue = Arc::new(Mutex::new(queue));
+        let transfer = &transfer;
+        for _ in 0..workers {
+            let queue = queue.clone();
+            scope.spawn(move || transfer.work(&queue));
+        }
+        drop(queue);
+        // Dropped at the end, upon which the workers end.
+        transfer.walk(filter, files);
+    });
+    let State { done, error, .. } = transfer.state.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match error {
+        Some(error) => Err(error),
+        None => sink.seal().map(|()| done),
+    }
+}
+
+struct Transfer<'a> {
+    source: &'a dyn Source,
+    sink: &'a dyn Sink,
+    observer: &'a dyn Observer,
+    state: Mutex<State>,
+    /// Told when no file is under way.
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    done: Transferred,
+    /// Files handed to the workers and not done.
+    under_way: usize,
+    /// What was not made, so that no link to it is.
+    not_made: HashSet<RelPath>,
+    /// What ended the transfer.
+    error: Option<TreeError>,
+}
+
+impl Transfer<'_> {
+    fn walk(&self, filter: &Filter, files: mpsc::SyncSender<Entry>) {
+        let mut links = Vec::new();
+        for entry in self.source.entries(filter) {
+            if self.state().error.is_some() {
+                return;
+            }
+            match entry {
+                Err(error) => self.state().done.failed.push(error),
+                Ok(entry) => match entry.kind {
+                    Kind::File { .. } => {
+                        self.state().under_way += 1;
+                        // It fails only if all workers panicked, which is told when they are joined.
+                        let _ = files.send(entry);
+                    }
+                    Kind::Link { .. } => links.push(entry),
+                    _ => self.put(&entry),
+                },
+            }
+            if links.len() == LINKS_WAITING {
+                self.put_links(&mut links);
+            }
+        }
+        self.put_links(&mut links);
+    }
+
+    fn put_links(&self, links: &mut Vec<Entry>) {
+        let mut state = self.state();
+        while state.under_way > 0 {
+            state = self.idle.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        drop(state);
+        for link in links.drain(..) {
+            match &link.kind {
+                Kind::Link { to } if self.state().not_made.contains(to) => {
+                    let gone = io::Error::new(io::ErrorKind::NotFound, format!("{to}, the same file, was not made"));
+                    self.fail(&link.path, TreeError::on("linking", &link.path)(gone));
+                }
+                _ => self.put(&link),
+            }
+        }
+    }
+
+    /// Makes what has no content.
+    fn put(&self, entry: &Entry) {
+        if self.state().error.is_some() {
+            return;
+        }
+        match self.sink.put(entry, None) {
+            Ok(()) => self.made(entry, 0),
+            Err(error) => self.end(error),
+        }
+    }
+
+    fn work(&self, queue: &Mutex<mpsc::Receiver<Entry>>) {
+        loop {
+            let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
+            let Ok(entry) = next else { return };
+            let _under_way = UnderWay(self);
+            if self.state().error.is_none() {
+                self.copy(entry);
+            }
+        }
+    }
+
+    /// Makes a file.
+    fn copy(&self, mut entry: Entry) {
+        let opened = self.source.open(&entry.path).and_then(|mut content| {
+            let before = content.look().map_err(TreeError::on("looking at", &entry.path))?;
+            Ok((content, before))
+        });
+        let (content, before) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.fail(&entry.path, error),
+        };
+        // As it is now, which need not be as it was when the walk came by.
+        entry.kind = Kind::File { len: before.len };
+        entry.meta.mtime = before.mtime;
+        let mut watched = Watched { content, observer: self.observer, read: 0, has_failed: false };
+        match self.sink.put(&entry, Some(&mut watched)) {
+            Ok(()) => {
+                if !matches!(watched.content.look(), Ok(after) if after == before) {
+                    self.state().done.changed.push(entry.path.clone());
+                }
+                self.made(&entry, watched.read);
+            }
+            Err(error) if watched.has_failed => self.fail(&entry.path, error),
+            Err(error) => self.end(error),
+        }
+    }
+
+    fn made(&self, entry: &Entry, bytes: u64) {
+        let mut state = self.state();
+        state.done.entries += 1;
+        state.done.bytes += bytes;
+        drop(state);
+        self.observer.observe(&Event::FileDone { path: entry.path.as_bytes().to_vec() });
+    }
+
+    fn fail(&self, path: &RelPath, error: TreeError) {
+        let mut state = self.state();
+        state.not_made.insert(path.clone());
+        state.done.failed.push(error);
+    }
+
+    fn end(&self, error: TreeError) {
+        self.state().error.get_or_insert(error);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A file in the hands of a worker, also if he drops it.
+struct UnderWay<'a>(&'a Transfer<'a>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.under_way -= 1;
+        if state.under_way == 0 {
+            self.0.idle.notify_all();
+        }
+    }
+}
+
+/// Content that notes whether it was reading that failed, and tells how far it is.
+struct Watched<'a> {
+    content: Box<dyn Content + 'a>,
+    observer: &'a dyn Observer,
+    read: u64,
+    has_failed: bool,
+}
+
+impl Content for Watched<'_> {
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read_at(offset, out);
+        match &read {
+            Ok(len) => {
+                self.read += *len as u64;
+                self.observer.observe(&Event::Progress(*len as u64));
+                // A sink asks for no more than the file had: it was cut off meanwhile.
+                self.has_failed |= *len < out.len();
+            }
+            Err(_) => self.has_failed = true,
+        }
+        read
+    }
+
+    fn data_from(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        self.content.data_from(from).inspect_err(|_| self.has_failed = true)
+    }
+
+    fn look(&mut self) -> io::Result<Look> {
+        self.content.look().inspect_err(|_| self.has_failed = true)
+    }
 }

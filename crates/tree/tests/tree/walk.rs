@@ -184,7 +184,7 @@ fn a_tree_may_be_deeper_than_descriptors_and_paths_go() {
     assert!(most_open < 200, "{most_open} descriptors were open at once");
     assert_eq!(entries.len(), 1 + 3 * DEPTH);
     assert!(entries.is_sorted_by(|a, b| a.path < b.path));
-    let deepest = entries.iter().filter(|entry| entry.path.name() == Some(b"a")).next_back().unwrap();
+    let deepest = entries.iter().rfind(|entry| entry.path.name() == Some(b"a")).unwrap();
     assert!(deepest.path.as_bytes().len() > 8000);
     assert!(tree.open(&deepest.path).is_ok());
 }
