@@ -1,0 +1,9 @@
+//! Containers through their interface: what was written comes back, nothing else is taken for it, and the tools of the
+//! house read what is not sealed.
+#![allow(missing_docs)]
+
+mod damage;
+mod made;
+mod rekey;
+mod round_trip;
+mod tools;
