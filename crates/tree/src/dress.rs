@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 use strongroom_event::Observer;
@@ -54,14 +54,15 @@ impl<'o> Wardrobe<'o> {
         let (path, meta) = (&entry.path, &entry.meta);
         let (mode, may_have_capabilities) = self.mode(entry);
         self.own(figure, path, meta)?;
-        if self.inherits {
+        let is_symlink = matches!(entry.kind, Kind::Symlink { .. });
+        if self.inherits && !is_symlink {
             strip(figure).map_err(TreeError::on("removing the inherited access list of", path))?;
         }
         let is_capability = |xattr: &&Xattr| xattr.name == CAPABILITY;
         for xattr in meta.xattrs.iter().filter(|xattr| !is_capability(xattr)) {
             self.attach(figure, path, xattr)?;
         }
-        if !matches!(entry.kind, Kind::Symlink { .. }) {
+        if !is_symlink {
             figure.set_mode(mode).map_err(TreeError::on("setting the permissions of", path))?;
         }
         if may_have_capabilities {
@@ -145,7 +146,6 @@ impl Figure<'_> {
         let mode = Mode::from_raw_mode(mode);
         match self {
             Figure::Open(fd) => fs::fchmod(fd, mode),
-            // By descriptor, so that a link that took its place is not followed.
             Figure::Entry(dir, name) => fs::chmod(proc_path(&hold(dir, name)?), mode),
         }
     }
@@ -183,8 +183,13 @@ pub(crate) fn passes_on_access_list(dir: BorrowedFd<'_>) -> bool {
     fs::getxattr(path.as_str(), ACCESS_LISTS[1], [0_u8; 0].as_mut_slice()).is_ok()
 }
 
+/// Holds an entry that is no symbolic link: one that took its place would be followed by calls through /proc.
 fn hold(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    let held = fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    match FileType::from_raw_mode(fs::fstat(&held)?.st_mode) {
+        FileType::Symlink => Err(Errno::LOOP),
+        _ => Ok(held),
+    }
 }
 
 fn proc_path(fd: &impl AsFd) -> String {

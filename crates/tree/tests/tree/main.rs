@@ -1,3 +1,7 @@
 //! Trees of this machine: walked, planted, compared.
 
+mod compare;
+mod plant;
+mod sample;
+mod transfer;
 mod walk;

@@ -1,7 +1,6 @@
 //! What a walk of a directory gives.
 
 use std::{
-    ffi::CString,
     fs::{self, File},
     os::unix::{ffi::OsStrExt, fs::MetadataExt, fs::PermissionsExt, fs::symlink, net::UnixListener},
     path::Path,
@@ -11,28 +10,14 @@ use std::{
 
 use strongroom_tree::{Content, Crossing, Entry, Filter, Kind, LocalTree, RelPath, Source, Timestamp};
 
-fn path(text: &str) -> RelPath {
-    RelPath::parse(text.as_bytes()).unwrap()
-}
-
-fn walked(tree: &LocalTree) -> Vec<Entry> {
-    tree.entries(&Filter::everything()).map(Result::unwrap).collect()
-}
+use crate::sample::{Mount, find, is_root, path, walked};
 
 fn names(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| String::from_utf8(entry.path.as_bytes().to_vec()).unwrap()).collect()
 }
 
-fn find(tree: &LocalTree, name: &str) -> Entry {
-    walked(tree).into_iter().find(|entry| entry.path == path(name)).unwrap()
-}
-
 fn mkfifo(at: &Path) {
     assert!(Command::new("mkfifo").arg(at).status().unwrap().success());
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[test]
@@ -156,7 +141,7 @@ fn what_is_left_out_is_not_even_entered() {
 }
 
 /// Longer than a path that the kernel takes, and deeper than the descriptors that are kept.
-fn deep(dir: &Path, depth: usize) {
+pub fn deep(dir: &Path, depth: usize) {
     let mut at = File::open(dir).unwrap();
     for _ in 0..depth {
         rustix::fs::mkdirat(&at, "deep-deep-deep", rustix::fs::Mode::RWXU).unwrap();
@@ -287,13 +272,12 @@ fn reading_does_not_count_as_access() {
 #[test]
 fn what_is_mounted_below_is_given_as_an_empty_directory() {
     if !is_root() {
-        eprintln!("skipped: mounting needs root");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let mounted = dir.path().join("mounted");
     fs::create_dir(&mounted).unwrap();
-    let _mount = Mount::tmpfs(&mounted);
+    let _mount = Mount::tmpfs(&mounted, c"");
     fs::write(mounted.join("inside"), b"x").unwrap();
     let staying = LocalTree::open(dir.path()).unwrap();
     assert_eq!(names(&walked(&staying)), ["", "mounted"]);
@@ -302,22 +286,6 @@ fn what_is_mounted_below_is_given_as_an_empty_directory() {
     assert_eq!(names(&walked(&crossing)), ["", "mounted", "mounted/inside"]);
     let within = LocalTree::open(&mounted).unwrap();
     assert_eq!(names(&walked(&within)), ["", "inside"], "the root itself may be a mount point");
-}
-
-struct Mount(CString);
-
-impl Mount {
-    fn tmpfs(at: &Path) -> Self {
-        let path = CString::new(at.as_os_str().as_bytes()).unwrap();
-        rustix::mount::mount("none", at, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = rustix::mount::unmount(self.0.as_c_str(), rustix::mount::UnmountFlags::DETACH);
-    }
 }
 
 #[test]
