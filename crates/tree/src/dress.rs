@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Mutex,
 };
 
@@ -164,12 +164,15 @@ impl Figure<'_> {
 
 /// Takes away the access lists that came from the directory.
 fn strip(figure: Figure<'_>) -> rustix::io::Result<()> {
-    let path = match figure {
-        Figure::Open(fd) => format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)),
-        Figure::Entry(dir, name) => proc_path(&hold(dir, name)?),
-    };
+    match figure {
+        Figure::Open(fd) => strip_at(&proc_path(&fd)),
+        Figure::Entry(dir, name) => strip_at(&proc_path(&hold(dir, name)?)),
+    }
+}
+
+fn strip_at(path: &str) -> rustix::io::Result<()> {
     for name in ACCESS_LISTS {
-        match fs::removexattr(path.as_str(), name) {
+        match fs::removexattr(path, name) {
             Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM | Errno::ACCESS) | Ok(()) => {}
             Err(errno) => return Err(errno),
         }
@@ -192,6 +195,7 @@ fn hold(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
 }
 
+/// Good for as long as the descriptor is open.
 fn proc_path(fd: &impl AsFd) -> String {
-    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()))
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

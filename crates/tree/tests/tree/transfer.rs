@@ -67,14 +67,16 @@ fn is(at: &Path, name: &str) -> bool {
 #[test]
 fn what_vanished_is_told_and_the_rest_is_made() {
     let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for name in ["a", "gone", "z"] {
+    fs::create_dir(original.path().join("a")).unwrap();
+    for name in ["gone", "z"] {
         fs::write(original.path().join(name), name).unwrap();
     }
     fs::hard_link(original.path().join("gone"), original.path().join("other name")).unwrap();
     let source = Restless {
         on_open: |at| {
             if is(at, "gone") {
-                fs::remove_file(at).unwrap();
+                // Where the walk has been already; and it keeps its second name.
+                fs::rename(at, at.with_file_name("a").join("gone")).unwrap();
             }
         },
         ..Restless::new(original.path())
