@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 use strongroom_event::Observer;
@@ -186,13 +186,9 @@ pub(crate) fn passes_on_access_list(dir: BorrowedFd<'_>) -> bool {
     fs::getxattr(path.as_str(), ACCESS_LISTS[1], [0_u8; 0].as_mut_slice()).is_ok()
 }
 
-/// Holds an entry that is no symbolic link: one that took its place would be followed by calls through /proc.
+/// An entry by descriptor: if a link takes its place now, calls through /proc do not follow it.
 fn hold(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let held = fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    match FileType::from_raw_mode(fs::fstat(&held)?.st_mode) {
-        FileType::Symlink => Err(Errno::LOOP),
-        _ => Ok(held),
-    }
+    fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Good for as long as the descriptor is open.

@@ -6,7 +6,6 @@
 //! * [`Filter`]: which entries are meant.
 //! * [`transfer`] and [`compare`]: what all flows and all verifications are made of.
 
-mod beneath;
 mod compare;
 mod difference;
 mod dress;

@@ -14,11 +14,9 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{
-    Content, Entry, Filter, Look, RelPath, Source, Stamp, Timestamp, TreeError,
-    beneath::{Beneath, PASSING},
-    walk::Walk,
-};
+use strongroom_durable::{Beneath, PASSING};
+
+use crate::{Content, Entry, Filter, Look, RelPath, Source, Stamp, Timestamp, TreeError, walk::Walk};
 
 /// A directory of this machine, read by descriptors: no symbolic link below it is followed, wherever it is moved to
 /// meanwhile.
@@ -80,7 +78,8 @@ impl Source for LocalTree {
         let failed = |source: io::Error| TreeError { attempted: "opening", path: path.clone(), source };
         // A named pipe that took the file's place is opened without waiting for a writer, seen, and refused.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = untouched(flags, |flags| self.beneath.open(path, flags)).map_err(|errno| failed(errno.into()))?;
+        let file = untouched(flags, |flags| self.beneath.open(path.as_bytes(), flags))
+            .map_err(|errno| failed(errno.into()))?;
         let stat = stat_fd(file.as_fd()).map_err(|errno| failed(errno.into()))?;
         if stat.stx_mode as u32 & libc::S_IFMT != libc::S_IFREG {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file any more")));

@@ -12,9 +12,9 @@ use rustix::{
     fs::{self, AtFlags, FileType, Mode, OFlags},
     io::Errno,
 };
+use strongroom_durable::{Beneath, PASSING};
 use strongroom_event::Observer;
 
-use crate::beneath::{Beneath, PASSING};
 use crate::dress::{Figure, Wardrobe, passes_on_access_list};
 use crate::{Content, Entry, Kind, Lost, Note, Planting, RelPath, Sink, TreeError};
 
@@ -177,7 +177,7 @@ impl<'o> LocalSink<'o> {
         if let Some((_, dir)) = locked(&self.parents).iter().find(|(known, _)| known == path) {
             return Ok(dir.clone());
         }
-        let dir = Arc::new(self.beneath.open(path, PASSING)?);
+        let dir = Arc::new(self.beneath.open(path.as_bytes(), PASSING)?);
         let mut parents = locked(&self.parents);
         if parents.len() == PARENTS {
             parents.remove(0);
@@ -188,7 +188,7 @@ impl<'o> LocalSink<'o> {
 
     fn seal_dir(&self, entry: &Entry) -> Result<(), TreeError> {
         let path = &entry.path;
-        let dir = self.beneath.open(path, OFlags::RDONLY | OFlags::DIRECTORY);
+        let dir = self.beneath.open(path.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY);
         let dir = dir.map_err(TreeError::on("opening", path))?;
         self.wardrobe.dress(Figure::Open(dir.as_fd()), entry)?;
         match self.syncs_each {

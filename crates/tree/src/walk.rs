@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
         let parent = self.stack.last().and_then(|level| level.dir.as_ref());
         let dir = untouched(LISTING, |flags| match (parent, entered.path.name()) {
             (Some(parent), Some(name)) => fs::openat(parent, name, flags, Mode::empty()),
-            _ => self.tree.beneath.open(&entered.path, flags),
+            _ => self.tree.beneath.open(entered.path.as_bytes(), flags),
         })?;
         same(dir, entered.identity)
     }
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
         let name = level.names.at(level.next)?.to_vec();
         level.next += 1;
         if level.dir.is_none() {
-            let opened = untouched(LISTING, |flags| self.tree.beneath.open_bytes(&self.path, flags));
+            let opened = untouched(LISTING, |flags| self.tree.beneath.open(&self.path, flags));
             match opened.and_then(|dir| same(dir, level.identity)) {
                 Ok(dir) => level.dir = Some(dir),
                 Err(errno) => {

@@ -117,7 +117,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), b"").unwrap();
         std::os::unix::fs::symlink("f", dir.path().join("l")).unwrap();
-        let fd = fs::open(dir.path(), crate::beneath::PASSING, fs::Mode::empty()).unwrap();
+        let fd = fs::open(dir.path(), strongroom_durable::PASSING, fs::Mode::empty()).unwrap();
         let xattr = |name: &[u8]| Xattr { name: name.to_vec(), value: b"value".to_vec() };
         for name in [b"user.b", b"user.a"] {
             set_at(&fd, b"f", &xattr(name)).unwrap();

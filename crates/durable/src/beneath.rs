@@ -8,10 +8,8 @@ use rustix::{
     io::{self, Errno},
 };
 
-use crate::RelPath;
-
-/// Descriptors of directories that are only passed through.
-pub(crate) const PASSING: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How a directory is opened that is only passed through.
+pub const PASSING: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The kernel takes paths of up to 4095 bytes.
 const ONE_CALL: usize = 4000;
@@ -19,7 +17,7 @@ const ONE_CALL: usize = 4000;
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// A directory, and the way to what is below it.
-pub(crate) struct Beneath {
+pub struct Beneath {
     root: OwnedFd,
     /// openat2(2) came with Linux 5.6, and some sandboxes refuse it.
     has_openat2: bool,
@@ -32,13 +30,13 @@ impl Beneath {
         Self { root, has_openat2 }
     }
 
-    /// Opens `path`. What is not a directory is opened only if `flags` say how to do without following and waiting.
-    pub fn open(&self, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
-        self.open_bytes(path.as_bytes(), flags)
-    }
-
-    /// Like [`Self::open`], for the bytes of a [`RelPath`].
-    pub fn open_bytes(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    /// Opens `path`: names joined by single slashes, none of them `.` or `..` (EINVAL), or nothing for the directory
+    /// itself. A symbolic link anywhere in it is an error. Whether to wait for the other end of a named pipe is up to
+    /// `flags`.
+    pub fn open(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        if !path.is_empty() && path.split(|&byte| byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
+            return Err(Errno::INVAL);
+        }
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut from: Option<OwnedFd> = None;
         let mut rest = path;
@@ -84,8 +82,12 @@ fn split_long(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     if path.len() <= ONE_CALL {
         return (path, None);
     }
-    let end = path[..ONE_CALL].iter().rposition(|&byte| byte == b'/').expect("a name is at most 255 bytes long");
-    (&path[..end], Some(&path[end + 1..]))
+    let end = path[..ONE_CALL].iter().rposition(|&byte| byte == b'/');
+    match end {
+        Some(end) => (&path[..end], Some(&path[end + 1..])),
+        // A name of 4000 bytes, at which the kernel will shake its head.
+        None => (path, None),
+    }
 }
 
 /// One name, and the rest if there is any.
@@ -108,10 +110,6 @@ mod tests {
         [Beneath::new(open()), without]
     }
 
-    fn path(text: &str) -> RelPath {
-        RelPath::parse(text.as_bytes()).unwrap()
-    }
-
     #[test]
     fn a_link_is_followed_neither_on_the_way_nor_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
@@ -120,10 +118,21 @@ mod tests {
         symlink("real", dir.path().join("link")).unwrap();
         symlink("file", dir.path().join("real/to-file")).unwrap();
         for beneath in both(dir.path()) {
-            assert!(beneath.open(&path("real/file"), OFlags::RDONLY).is_ok());
-            assert!(beneath.open(&RelPath::root(), OFlags::RDONLY).is_ok());
+            assert!(beneath.open(b"real/file", OFlags::RDONLY).is_ok());
+            assert!(beneath.open(b"", OFlags::RDONLY).is_ok());
             for refused in ["link/file", "link", "real/to-file"] {
-                assert!(beneath.open(&path(refused), OFlags::RDONLY).is_err(), "{refused}");
+                assert!(beneath.open(refused.as_bytes(), OFlags::RDONLY).is_err(), "{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std_fs::create_dir(dir.path().join("d")).unwrap();
+        for beneath in both(dir.path()) {
+            for refused in ["..", "d/..", "/", "/d", "d/", "d//x", "./d"] {
+                assert_eq!(beneath.open(refused.as_bytes(), OFlags::RDONLY).unwrap_err(), Errno::INVAL, "{refused}");
             }
         }
     }
@@ -137,9 +146,9 @@ mod tests {
             fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
             at = fs::openat(&at, &name, PASSING, Mode::empty()).unwrap();
         }
-        let long = path(&vec![name; 50].join("/"));
+        let long = vec![name; 50].join("/");
         for beneath in both(dir.path()) {
-            let reached = beneath.open(&long, OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+            let reached = beneath.open(long.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
             assert_eq!(fs::fstat(reached).unwrap().st_ino, fs::fstat(&at).unwrap().st_ino);
         }
     }
