@@ -2,11 +2,14 @@
 
 use std::{io, path::PathBuf};
 
+use strongroom_backup::BackupError;
 use strongroom_durable::{LockError, PathError};
 use strongroom_format::SuperblockError;
 use strongroom_mount::{MountError, UmountError};
 use strongroom_secret::SecretError;
+use strongroom_tree::BadPattern;
 use strongroom_vault::VaultError;
+use strongroom_workload::WorkloadError;
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +95,38 @@ pub enum ActionError {
     /// The mount could not be ended.
     #[error("cannot unmount: {0}")]
     Umount(#[from] UmountError),
+    /// A backup could not be made, read or restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// What is to be backed up cannot be.
+    #[error("cannot back up {}: {why}", path.display())]
+    Source {
+        /// The source.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A hook failed, and so nothing was done.
+    #[error("nothing was done: {0}")]
+    PreHook(#[source] WorkloadError),
+    /// It was done, and then a hook failed.
+    #[error("it was done, and then {0}")]
+    PostHook(#[source] WorkloadError),
+    /// What was given for a pattern means nothing.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// Files were to be put where the ciphertext of a vault is.
+    #[error("cannot restore into {}: it holds the ciphertext of a vault", .0.display())]
+    IntoCiphertext(PathBuf),
+    /// There are no keys of a vault in the archive.
+    #[error("there are no keys of a vault in {}", .0.display())]
+    NoKeys(PathBuf),
+    /// The person who was asked does not want it.
+    #[error("not confirmed; nothing was changed")]
+    Declined,
+    /// Nobody could be asked whether to go on.
+    #[error("this needs a confirmation, and there is no terminal to ask at")]
+    NobodyToConfirm,
     /// There is no audit log to be read.
     #[error("there is no audit log in {}", .0.display())]
     NoAuditLog(PathBuf),

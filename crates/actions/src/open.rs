@@ -51,6 +51,11 @@ impl Conf {
         &self.superblock
     }
 
+    /// The configuration file as it stands there.
+    pub(crate) fn json(&self) -> Result<Vec<u8>, ActionError> {
+        Ok(fs::read(&self.path).map_err(strongroom_durable::PathError::on("reading", &self.path))?)
+    }
+
     /// Unwraps the master key.
     pub fn unlock(&self, passphrase: &Passphrase) -> Result<MasterKey, ActionError> {
         self.superblock.unlock(passphrase).map_err(|error| match error {
@@ -87,17 +92,23 @@ impl Conf {
             .map_err(|source| ActionError::Vault { path: self.dir.clone(), source })
     }
 
-    /// Wraps the master key in another passphrase and replaces the configuration. It is the old one or the new one at
-    /// any time, keeps its owner, and is read back, and unlocked, before the old one goes.
-    pub(crate) fn rewrap(&mut self, master: &MasterKey, new: &Passphrase) -> Result<(), ActionError> {
+    /// The configuration with the master key wrapped in another passphrase, proved to open with that.
+    pub(crate) fn rewrapped(&self, master: &MasterKey, new: &Passphrase) -> Result<Superblock, ActionError> {
         let mut superblock = self.superblock.clone();
         let conf = |source| ActionError::Conf { path: self.path.clone(), source };
         superblock.rewrap(master, new, &OsRandom).map_err(conf)?;
-        let json = superblock.to_json();
-        let unlocked = Superblock::parse(&json).and_then(|written| written.unlock(new));
-        if !unlocked.is_ok_and(|key| key.to_hex_groups() == master.to_hex_groups()) {
-            return Err(ActionError::NotReadBack(self.dir.clone()));
+        let unlocked = Superblock::parse(&superblock.to_json()).and_then(|written| written.unlock(new));
+        match unlocked.is_ok_and(|key| key.to_hex_groups() == master.to_hex_groups()) {
+            true => Ok(superblock),
+            false => Err(ActionError::NotReadBack(self.dir.clone())),
         }
+    }
+
+    /// Wraps the master key in another passphrase and replaces the configuration. It is the old one or the new one at
+    /// any time, keeps its owner, and is read back, and unlocked, before the old one goes.
+    pub(crate) fn rewrap(&mut self, master: &MasterKey, new: &Passphrase) -> Result<(), ActionError> {
+        let superblock = self.rewrapped(master, new)?;
+        let json = superblock.to_json();
         let on = |attempted| strongroom_durable::PathError::on(attempted, &self.path);
         let old = fs::metadata(&self.path).map_err(on("looking at"))?;
         let mut file = AtomicFile::create(&self.path, old.mode() & 0o777)?;

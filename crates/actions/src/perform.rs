@@ -1,8 +1,14 @@
 //! Doing what is audited: the only place that writes to the audit log.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
+use jiff::{Timestamp, Zoned};
 use serde_json::Value;
+use strongroom_archive::ArchiveError;
+use strongroom_backup::BackupError;
 use strongroom_event::{Event, Observer, PathText};
 use strongroom_secret::SecretError;
 
@@ -16,23 +22,33 @@ use crate::{
 pub struct Context {
     /// Who watches.
     pub observer: Arc<dyn Observer>,
-    /// What time it is.
-    pub clock: fn() -> jiff::Timestamp,
+    /// What time it is, in the zone whose calendar counts.
+    pub clock: fn() -> Zoned,
     /// Where it is written down; `None` where nobody wants it to be.
     pub audit: Option<AuditLog>,
     /// Whether nothing may be done that cannot be written down.
     pub audit_required: bool,
+    /// Set when it is to stop: what was begun is undone then.
+    pub stop: Arc<AtomicBool>,
+    /// How many threads work.
+    pub workers: usize,
 }
 
 impl Context {
     /// For what is not audited, and for tests.
-    pub fn unaudited(observer: Arc<dyn Observer>, clock: fn() -> jiff::Timestamp) -> Self {
-        Self { observer, clock, audit: None, audit_required: false }
+    pub fn unaudited(observer: Arc<dyn Observer>, clock: fn() -> Zoned) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { observer, clock, audit: None, audit_required: false, stop: Arc::default(), workers }
     }
 
     /// What time it is.
-    pub fn now(&self) -> jiff::Timestamp {
-        (self.clock)()
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)().timestamp()
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn warn(&self, what: impl Into<String>) {
+        self.observer.observe(&Event::Warning(what.into()));
     }
 }
 
@@ -83,7 +99,7 @@ pub(crate) fn perform<T>(
         let draft =
             Draft { operation, target: &target, outcome, begun: Some(begun), message, details: account.details };
         if let Err(error) = log.append(draft, context.now()) {
-            warn(context, &format!("the end of this operation is not in the audit log: {error}"));
+            context.warn(format!("the end of this operation is not in the audit log: {error}"));
         }
     }
     result
@@ -97,14 +113,10 @@ fn begin(context: &Context, operation: &str, target: &str) -> Result<Option<u64>
         Ok(begun) => Ok(Some(begun)),
         Err(source) if context.audit_required => Err(ActionError::Unaudited { operation: operation.into(), source }),
         Err(error) => {
-            warn(context, &format!("this operation is not in the audit log: {error}"));
+            context.warn(format!("this operation is not in the audit log: {error}"));
             Ok(None)
         }
     }
-}
-
-fn warn(context: &Context, what: &str) {
-    context.observer.observe(&Event::Warning(what.to_owned()));
 }
 
 fn text(path: &Path) -> String {
@@ -112,16 +124,25 @@ fn text(path: &Path) -> String {
 }
 
 /// What is told of a failure. The command that was to print a secret may hold one, so it is not repeated.
-fn message(error: &ActionError) -> String {
+pub(crate) fn message(error: &ActionError) -> String {
     match error {
-        ActionError::Secret(SecretError::Command { what, source, .. }) => {
+        ActionError::Backup(BackupError::Secret(error)) => secret_message(error),
+        ActionError::Backup(BackupError::Archive { source: ArchiveError::Secret(error), .. }) => secret_message(error),
+        ActionError::Secret(error) => secret_message(error),
+        error => error.to_string(),
+    }
+}
+
+fn secret_message(error: &SecretError) -> String {
+    match error {
+        SecretError::Command { what, source, .. } => {
             format!("running the command for the {what}: {source}")
         }
-        ActionError::Secret(SecretError::CommandFailed { what, status, .. }) => {
+        SecretError::CommandFailed { what, status, .. } => {
             format!("the command that was to print the {what} failed: {status}")
         }
-        ActionError::Secret(SecretError::Empty { what, .. }) => format!("the {what} is empty"),
-        ActionError::Secret(SecretError::TooLong { what, .. }) => format!("the {what} is too long"),
+        SecretError::Empty { what, .. } => format!("the {what} is empty"),
+        SecretError::TooLong { what, .. } => format!("the {what} is too long"),
         error => error.to_string(),
     }
 }
@@ -140,7 +161,7 @@ mod tests {
     }
 
     fn context(log: &AuditLog) -> Context {
-        let clock = || jiff::Timestamp::UNIX_EPOCH;
+        let clock = || Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
         Context { audit: Some(log.clone()), ..Context::unaudited(Arc::new(Silent), clock) }
     }
 

@@ -1,6 +1,10 @@
 //! What a process does to itself while it handles secrets.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::{
+    io,
+    os::fd::{BorrowedFd, RawFd},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use rustix::{
     fs::Mode,
@@ -12,6 +16,17 @@ use rustix::{
 pub fn no_core_dumps() {
     // An unprivileged process may always lower its limits.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// Sets `stop` when the process is asked to end (SIGINT, SIGTERM, SIGHUP), so that what was begun can be undone. The second
+/// time, it ends at once.
+pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // In this order: the second signal finds the flag set by the first.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(())
 }
 
 /// Remembers the umask of whoever started the process, before [`harden`](crate::harden) takes it away.

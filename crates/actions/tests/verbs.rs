@@ -18,7 +18,7 @@ use strongroom_vault::{Creation, NodeId, VaultOptions};
 const NEW: Creation = Creation { permissions: 0o700, umask: 0, owner: None };
 
 fn unaudited() -> Context {
-    Context::unaudited(Arc::new(Silent), || jiff::Timestamp::UNIX_EPOCH)
+    Context::unaudited(Arc::new(Silent), || jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC))
 }
 
 struct Place {

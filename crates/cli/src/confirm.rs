@@ -5,26 +5,20 @@ use std::{
     io::{self, BufRead, BufReader, Write},
 };
 
-use crate::exit::{Exit, Failure};
+use strongroom_actions::ActionError;
 
-/// Goes on if `yes` was said on the command line, or is said at the terminal now. `question` ends with a question mark.
-pub fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    let terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| {
-        Failure::new(Exit::REFUSED, "this needs a confirmation, and there is no terminal to ask at")
-            .hint("To go on without being asked: --yes")
-    })?;
-    match ask(BufReader::new(&terminal), &terminal, question) {
+/// Shows `what` at the terminal and goes on if the answer to `question` is yes.
+pub fn confirm(what: &str, question: &str) -> Result<(), ActionError> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| ActionError::NobodyToConfirm)?;
+    match ask(BufReader::new(&terminal), &terminal, what, question) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(Exit::REFUSED, "not confirmed; nothing was changed")),
-        Err(error) => Err(Failure::new(Exit::FAILURE, format_args!("asking at the terminal: {error}"))),
+        Ok(false) => Err(ActionError::Declined),
+        Err(_) => Err(ActionError::NobodyToConfirm),
     }
 }
 
-fn ask(mut answers: impl BufRead, mut out: impl Write, question: &str) -> io::Result<bool> {
-    write!(out, "{question} [y/N] ")?;
+fn ask(mut answers: impl BufRead, mut out: impl Write, what: &str, question: &str) -> io::Result<bool> {
+    write!(out, "{what}{question} [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
@@ -37,10 +31,9 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, is_yes) in
-            [("y\n", true), ("YES\n", true), ("\n", false), ("n\n", false), ("", false), ("yep", false)]
-        {
-            assert_eq!(ask(answer.as_bytes(), Vec::new(), "?").unwrap(), is_yes, "{answer:?}");
+        let answers = [("y\n", true), ("YES\n", true), ("\n", false), ("n\n", false), ("", false), ("yep", false)];
+        for (answer, is_yes) in answers {
+            assert_eq!(ask(answer.as_bytes(), Vec::new(), "", "?").unwrap(), is_yes, "{answer:?}");
         }
     }
 }

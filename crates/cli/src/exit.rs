@@ -2,7 +2,11 @@
 
 use std::{fmt, io};
 
-use strongroom_actions::{ActionError, MountError, UmountError, ready::LaunchError};
+use strongroom_actions::{
+    ActionError, MountError, UmountError,
+    backup::{ArchiveError, BackupError},
+    ready::LaunchError,
+};
 use strongroom_secret::SecretError;
 
 /// How this process ends.
@@ -175,6 +179,18 @@ impl From<ActionError> for Failure {
                 (Exit::FAILURE, Some("Try again; if it happens twice, suspect this machine's memory.".into()))
             }
             ActionError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
+            ActionError::Backup(error) => return error.into(),
+            ActionError::Source { .. } => {
+                (Exit::FAILURE, Some("SOURCE is a directory, the mount point of a vault, or a vault that is not mounted.".into()))
+            }
+            ActionError::Pattern(_) => (Exit::USAGE, None),
+            ActionError::IntoCiphertext(_) => (
+                Exit::REFUSED,
+                Some("Mount the vault, and restore into its mount point: --target MOUNTPOINT.".into()),
+            ),
+            ActionError::NoKeys(_) => (Exit::FAILURE, Some("Only backups of a vault's data have its keys in them.".into())),
+            ActionError::Declined => (Exit::REFUSED, None),
+            ActionError::NobodyToConfirm => (Exit::REFUSED, Some("To go on without being asked: --yes".into())),
             ActionError::NoAuditLog(_) => {
                 (Exit::FAILURE, Some("It is made by the first command that creates, restores, deletes or changes keys.".into()))
             }
@@ -182,6 +198,77 @@ impl From<ActionError> for Failure {
             ActionError::Vault { .. } | _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let (exit, hint) = match error {
+            BackupError::Secret(error) | BackupError::Archive { source: ArchiveError::Secret(error), .. } => {
+                return error.into();
+            }
+            BackupError::Archive { ref source, .. } => archive_exit(source),
+            BackupError::Tree { ref source, .. } => (Exit::FAILURE, io_hint(&source.source)),
+            BackupError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
+            BackupError::Io { ref source, .. } => (Exit::FAILURE, io_hint(source)),
+            BackupError::Busy(_) => {
+                (Exit::IN_USE, Some("Another backup or restore works on it; wait for its end.".into()))
+            }
+            BackupError::NoArchive { .. } => {
+                (Exit::NO_ARCHIVE, Some("See what there is: strongroom backup list PLACE".into()))
+            }
+            BackupError::Ambiguous { .. } => (Exit::USAGE, Some("Give more of the id, or the file name.".into())),
+            BackupError::MissingBase { .. } => {
+                (Exit::MISSING_BASE, Some("Put it back beside the archive, under whatever name.".into()))
+            }
+            BackupError::ChangedBase { .. } => (
+                Exit::MISSING_BASE,
+                Some("Put the archive back against which this one was made, or restore another one.".into()),
+            ),
+            BackupError::Damaged { .. } => {
+                (Exit::DAMAGED, Some("See what can be restored: strongroom backup verify ARCHIVE".into()))
+            }
+            BackupError::Needed { .. } => (
+                Exit::NEEDED,
+                Some("Delete those first; strongroom backup list --verbose shows what needs what.".into()),
+            ),
+            BackupError::Locked { .. } => {
+                (Exit::NEEDED, Some("To give it free: strongroom backup unlock ARCHIVE".into()))
+            }
+            BackupError::LastGood { .. } => {
+                (Exit::NEEDED, Some("Make another one first, or remove the file by hand if you are certain.".into()))
+            }
+            BackupError::Refused { .. } => (
+                Exit::REFUSED,
+                Some(
+                    "To replace what is there: --force; to add only what is missing: --merge; to see first: --dry-run."
+                        .into(),
+                ),
+            ),
+            BackupError::Unknown { .. } => (Exit::USAGE, None),
+            BackupError::Space { .. } => (Exit::FAILURE, Some("Make room, or restore elsewhere: --target DIR.".into())),
+            BackupError::Stopped => (Exit::INTERRUPTED, None),
+            BackupError::TooLarge { .. } | BackupError::Database { .. } | BackupError::Undo { .. } | _ => {
+                (Exit::FAILURE, None)
+            }
+        };
+        Failure::with(exit, error, hint)
+    }
+}
+
+fn archive_exit(error: &ArchiveError) -> (Exit, Option<String>) {
+    match error {
+        ArchiveError::WrongPassphrase => (
+            Exit::WRONG_SECRET,
+            Some("It is the passphrase that the backup was made with, which may not be today's.".into()),
+        ),
+        ArchiveError::NotAnArchive { .. } | ArchiveError::UnknownVersion { .. } => (Exit::NO_ARCHIVE, None),
+        ArchiveError::NotSealed => (Exit::USAGE, None),
+        ArchiveError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => (Exit::NO_ARCHIVE, None),
+        ArchiveError::Io { source, .. } => (Exit::FAILURE, io_hint(source)),
+        ArchiveError::Level { .. } | ArchiveError::Cost { .. } | ArchiveError::HeaderFull { .. } => (Exit::USAGE, None),
+        ArchiveError::Compress { .. } | ArchiveError::Crypto(_) => (Exit::FAILURE, None),
+        _ => (Exit::DAMAGED, Some("Restore from another backup; this one was damaged or tampered with.".into())),
     }
 }
 

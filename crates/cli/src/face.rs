@@ -1,9 +1,13 @@
 //! Words out: as text for people or as JSON for programs, tolerant of a reader that has gone.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
 use serde::Serialize;
 use serde_json::json;
+use strongroom_event::PathText;
 
 use crate::exit::{Exit, Failure};
 
@@ -60,13 +64,23 @@ fn failure_text(failure: &Failure, style: Style) -> String {
 
 /// Prints to standard output. A reader that has gone, as in `| head`, is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// As [`print`], for what is no text.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::FAILURE, format_args!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// A path as JSON can hold it: what is not UTF-8, and control characters, as escapes.
+pub fn plain(path: &Path) -> String {
+    PathText(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 /// Prints to standard error, as far as that goes.

@@ -13,28 +13,35 @@ use strongroom_event::{Event, Moment, Observer, Operation, Stream};
 
 use crate::{
     exit::{Exit, Failure},
-    face::{Face, failure_json},
+    face::{Face, Style, failure_json},
     progress::{Progress, Unit},
-    surroundings::clock,
+    surroundings::moment,
 };
 
-type Clock = Box<dyn Fn() -> Moment + Send + Sync>;
-type Records = Stream<Box<dyn Write + Send>, Clock>;
+type Records = Stream<Box<dyn Write + Send>, fn() -> Moment>;
 
 /// Who is told what a long command does.
 pub struct Report {
+    face: Face,
     progress: Progress,
     records: Option<Records>,
+    /// Whether the records go to standard output, where nothing else may stand between them.
+    fills_stdout: bool,
 }
 
 impl Report {
     /// For `operation`, with records to `events`, if that is named: a file, or `-` for standard output.
     pub fn new(operation: Operation, events: Option<&Path>, face: Face) -> Result<Arc<Self>, Failure> {
+        let fills_stdout = events.is_some_and(|path| path.as_os_str() == "-");
+        if fills_stdout && face.json {
+            return Err(Failure::new(Exit::USAGE, "--json and --events - would both write to standard output")
+                .hint("The last record holds what --json would print; or give --events a file."));
+        }
         let records = match events {
-            Some(path) => Some(Stream::new(operation, sink(path)?, Box::new(clock()) as Clock)),
+            Some(path) => Some(Stream::new(operation, sink(path)?, moment as fn() -> Moment)),
             None => None,
         };
-        Ok(Arc::new(Self { progress: Progress::new(Unit::Bytes, face.json), records }))
+        Ok(Arc::new(Self { face, progress: Progress::new(Unit::Bytes, face.json), records, fills_stdout }))
     }
 
     /// Does `act` between the record that it begins and the one that says how it ended.
@@ -54,6 +61,11 @@ impl Report {
             (None, _) => {}
         }
         result
+    }
+
+    /// Prints the result, unless the last record has said it on standard output already.
+    pub fn tell(&self, result: &impl Serialize, text: impl FnOnce(Style) -> String) -> Result<(), Failure> {
+        if self.fills_stdout { Ok(()) } else { self.face.tell(result, text) }
     }
 
     /// Does something to the terminal without the bar in the way.

@@ -3,51 +3,75 @@
 use std::{
     env,
     path::PathBuf,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use strongroom_event::Moment;
 
-/// Where the audit log is instead of in the usual place; nowhere if this is empty.
-const AUDIT_DIR: &str = "STRONGROOM_AUDIT_DIR";
+/// Names a configuration file instead of the usual ones.
+const CONFIG: &str = "STRONGROOM_CONFIG";
+const CONFIG_NAME: &str = "strongroom.toml";
 
-/// What time it is.
-pub fn now() -> Timestamp {
-    Timestamp::now()
+/// What time it is here.
+pub fn now() -> Zoned {
+    Zoned::now()
 }
 
-/// A clock that starts now.
-pub fn clock() -> impl Fn() -> Moment + Send + Sync {
-    let start = Instant::now();
-    move || Moment { time: now(), elapsed: start.elapsed() }
+/// What time it is, for records.
+pub fn moment() -> Moment {
+    Moment { time: Timestamp::now(), elapsed: elapsed() }
 }
 
 /// Since the first time that this was asked.
 pub fn elapsed() -> Duration {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// A directory for what lasts: of the system if this is root, else of the user: `variable`, or `below_home`.
-fn own_dir(system: &str, variable: &str, below_home: &str) -> Option<PathBuf> {
+/// The user's home.
+pub fn home() -> Option<PathBuf> {
+    absolute("HOME")
+}
+
+/// A variable of the environment, if it is set and is text.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// The configuration file that the environment names.
+pub fn named_config() -> Option<PathBuf> {
+    env::var_os(CONFIG).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())
+}
+
+/// Where configuration files are, the strongest last.
+pub fn usual_configs() -> Vec<PathBuf> {
+    let of_the_user = absolute("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")));
+    let dirs = ["/etc".into()].into_iter().chain(of_the_user);
+    dirs.map(|dir: PathBuf| dir.join("strongroom").join(CONFIG_NAME)).collect()
+}
+
+/// Where the audit log is if nothing else says; `None` if this user has no place for it.
+pub fn usual_audit_dir() -> Option<PathBuf> {
+    Some(own_dir("XDG_STATE_HOME", ".local/state")?.join("audit"))
+}
+
+/// Where backups are kept if nothing else says.
+pub fn usual_place() -> Option<PathBuf> {
+    Some(own_dir("XDG_DATA_HOME", ".local/share")?.join("backups"))
+}
+
+/// A directory for what lasts: the system's if this is root, else the user's.
+fn own_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
-        return Some(system.into());
+        return Some("/var/lib/strongroom".into());
     }
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
+    let base = absolute(variable).or_else(|| Some(home()?.join(below_home)))?;
     Some(base.join("strongroom"))
 }
 
-/// Where the audit log is, if the configuration does not say; `None` if it is not wanted, or there is no place for it.
-pub fn usual_audit_dir() -> Option<PathBuf> {
-    match env::var_os(AUDIT_DIR) {
-        Some(dir) => Some(PathBuf::from(dir)).filter(|dir| !dir.as_os_str().is_empty()),
-        None => Some(own_dir("/var/lib/strongroom", "XDG_STATE_HOME", ".local/state")?.join("audit")),
-    }
-}
-
-/// Where backups are kept, if neither the command line nor the configuration says.
-pub fn usual_place() -> Option<PathBuf> {
-    Some(own_dir("/var/lib/strongroom", "XDG_DATA_HOME", ".local/share")?.join("backups"))
+/// A path in the environment. The XDG specification has relative ones ignored.
+fn absolute(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }

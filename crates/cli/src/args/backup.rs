@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use strongroom_actions::backup::{Algorithm, ArchiveKind};
+use strongroom_actions::backup::{Algorithm, ArchiveKind, Retention};
 
 use super::passphrase::{NewPassphraseArgs, PassphraseArgs, VaultPassphraseArgs};
 
@@ -407,9 +407,17 @@ pub struct CleanupArgs {
 }
 
 impl CleanupArgs {
-    /// Whether the command line says what to keep.
-    pub fn says_what_to_keep(&self) -> bool {
-        [self.keep, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_yearly].iter().any(Option::is_some)
+    /// What to keep, if the command line says so.
+    pub fn policy(&self) -> Option<Retention> {
+        let policy = Retention {
+            last: self.keep,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            ..Retention::default()
+        };
+        (policy != Retention::default()).then_some(policy)
     }
 }
 

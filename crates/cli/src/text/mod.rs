@@ -2,9 +2,11 @@
 
 mod amount;
 mod audit;
+mod backup;
 
 pub use amount::{amount, count, duration, local};
 pub use audit::{audit_list, audit_summary, audit_verified};
+pub use backup::*;
 
 use strongroom_actions::{
     CheckReport, Created, How, InUse, Info, Mounted, PassphraseChanged, Problem, Speed, Unmounted,

@@ -1,0 +1,123 @@
+//! `strongroom backup restore`
+
+use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use serde_json::json;
+use strongroom_actions::backup::{self, BackupCreate, BackupRestore, Hooks, Mode, Owners, RestorePlan, RestoreRequest};
+use strongroom_event::Operation;
+
+use super::{Asked, archive, create::exit_of, interruptible};
+use crate::{
+    args::backup::{OwnersWord, RestoreArgs},
+    confirm::confirm,
+    exit::{Exit, Failure},
+    face::{Face, plain, print_bytes},
+    log::Log,
+    report::Report,
+    settings::Settings,
+    text,
+};
+
+pub fn run(args: &RestoreArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let archive = archive(&args.archive, args.place.as_deref(), settings)?;
+    if args.keys_only {
+        return keys(args, &archive, settings, face);
+    }
+    let report = Report::new(Operation::Restore, args.events.events.as_deref(), face)?;
+    let context = settings.context(report.clone());
+    interruptible(&context)?;
+    let asked = Asked {
+        source: settings.passphrase(&args.passphrase),
+        vault: None,
+        twice: false,
+        aside: &|act| report.aside(act),
+    };
+    let restore = BackupRestore {
+        backup_first: args.backup_current_first.then(|| backup_first(&archive, settings)),
+        request: request(args, &archive, settings),
+        dry_run: args.dry_run,
+        hooks: if args.no_hooks { Hooks::default() } else { settings.restore_hooks() },
+    };
+    let consent = |plan: &RestorePlan| {
+        if plan.replaced.count + plan.removed.count == 0 || args.yes {
+            return Ok(());
+        }
+        report.aside(|| confirm(&text::plan(plan), "Go on?"))
+    };
+    let begins =
+        json!({ "archive": plain(&archive), "target": args.target.as_deref().map(plain), "dry_run": args.dry_run });
+    let outcome =
+        report.around(&begins, || Ok(asked.with(|secrets| backup::restore(&context, &restore, secrets, consent))?))?;
+    report.tell(&outcome, |_| match &outcome.restored {
+        Some(restored) => text::restored(restored, outcome.backup.as_ref()),
+        None => text::plan(&outcome.plan),
+    })?;
+    Ok(outcome.backup.as_ref().map_or(Exit::OK, exit_of))
+}
+
+fn request(args: &RestoreArgs, archive: &Path, settings: &Settings) -> RestoreRequest {
+    let is_root = rustix::process::geteuid().is_root();
+    let usual_owners = match (is_root, settings.numeric_owner()) {
+        (false, _) => Owners::Mine,
+        (true, true) => Owners::ByNumber,
+        (true, false) => Owners::ByName,
+    };
+    RestoreRequest {
+        archive: archive.to_owned(),
+        target: args.target.clone(),
+        components: args.component.clone(),
+        paths: args.path.clone(),
+        config_only: args.config_only,
+        mode: match (args.force, args.merge) {
+            (true, _) => Mode::Force,
+            (_, true) => Mode::Merge,
+            _ => Mode::Refuse,
+        },
+        keep_old: args.keep_old,
+        owners: args.owners.map_or(usual_owners, |word| match word {
+            OwnersWord::Numbers => Owners::ByNumber,
+            OwnersWord::Names => Owners::ByName,
+            OwnersWord::Mine => Owners::Mine,
+        }),
+        set_id: (is_root || args.set_id) && !args.no_set_id,
+        devices: args.devices,
+        check_databases: true,
+    }
+}
+
+/// A backup of the target beside the archive, sealed if that is.
+fn backup_first(archive: &Path, settings: &Settings) -> BackupCreate {
+    let place = archive.parent().unwrap_or(Path::new(".")).to_owned();
+    // The source becomes the target, once that is known.
+    let mut request = settings.backup(archive.to_owned(), place);
+    request.seal = backup::is_sealed(archive).then(|| settings.usual_seal());
+    request.kind = backup::ArchiveKind::Full;
+    request.include.clear();
+    request.exclude.clear();
+    (request.hooks, request.retention) = (Hooks::default(), None);
+    request.label = Some("before a restore".into());
+    request
+}
+
+/// `--keys-only`
+fn keys(args: &RestoreArgs, archive: &Path, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let context = settings.context(std::sync::Arc::new(Log::default()));
+    let keys =
+        Asked::open(settings.passphrase(&args.passphrase)).with(|secrets| backup::keys(&context, archive, secrets))?;
+    let Some(path) = &args.output else {
+        return print_bytes(&keys).map(|()| Exit::OK);
+    };
+    write_new(path, &keys)?;
+    let result = json!({ "archive": plain(archive), "keys": plain(path) });
+    face.tell(&result, |_| text::keys_written(path))?;
+    Ok(Exit::OK)
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let write = || {
+        let mut file = File::options().write(true).create_new(true).mode(0o400).open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(|error| Failure::new(Exit::FAILURE, format_args!("cannot write {}: {error}", path.display())))
+}
