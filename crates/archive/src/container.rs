@@ -19,7 +19,3 @@ pub struct Frame {
     /// How long it is there.
     pub tar_len: u64,
 }
-
-/// Readers and writers of uncompressed archives read and write this much at a time (20 blocks); a file of whole ones is
-/// a file about which no `tar` says a word.
-const TAR_RECORD: u64 = 10_240;

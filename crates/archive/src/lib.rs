@@ -11,8 +11,8 @@ mod container;
 mod error;
 mod facts;
 mod footer;
-mod header;
-mod footer;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 pub(crate) mod hex;
 mod index;
@@ -21,9 +21,7 @@ mod name;
 mod pax;
 mod reader;
 mod seal;
-mod seal;
 mod slot;
-mod wrap;
 mod wrap;
 mod writer;
 

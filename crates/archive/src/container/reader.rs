@@ -321,26 +321,16 @@ impl<'a> IndexReader<'a> {
         Ok(())
     }
 
-    /// Where the index with its wrappings and its padding ends.
+    /// Where the index with its wrappings ends.
     fn end(&self) -> u64 {
         self.container.footer.index_offset + self.container.footer.index_stored_len
     }
 
-    fn check_end(&mut self) -> Result<(), ArchiveError> {
+    fn check_end(&self) -> Result<(), ArchiveError> {
         if self.hash.clone().finish() != self.container.footer.index_sha256 {
             return Err(damaged("its SHA-256 is another"));
         }
-        let padding = self.end() - self.at;
-        if padding >= super::TAR_RECORD || (padding > 0 && self.container.algorithm() != Algorithm::None) {
-            return Err(damaged("there is something after it"));
-        }
-        let padding = self.container.bytes.read(
-            self.at,
-            padding as usize,
-            &mut self.buffers,
-            "reading what is after the index",
-        )?;
-        match padding.iter().all(|&byte| byte == 0) {
+        match self.at == self.end() {
             true => Ok(()),
             false => Err(damaged("there is something after it")),
         }

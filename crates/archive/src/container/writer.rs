@@ -4,13 +4,9 @@ use std::io::{self, Read, Write};
 
 use strongroom_crypto::{Random, Sha256};
 
-use super::{Frame, TAR_RECORD};
+use super::Frame;
 use crate::{
-    Algorithm, ArchiveError, Compression, Facts, Seal,
-    footer::{Footer, wrapped_footer_len},
-    header::Header,
-    seal::SealingWriter,
-    wrap,
+    Algorithm, ArchiveError, Compression, Facts, Seal, footer::Footer, header::Header, seal::SealingWriter, wrap,
 };
 
 /// Writes a container from its beginning to its end, sealed if asked.
@@ -112,11 +108,6 @@ impl<W: Write> ContainerWriter<W> {
             wrapped.clear();
             wrap::wrap(self.algorithm, &block[..filled], &mut wrapped);
             self.write(&wrapped, "writing the index")?;
-        }
-        if self.algorithm == Algorithm::None {
-            let end = self.offset + wrapped_footer_len(self.algorithm) as u64;
-            let padding = end.next_multiple_of(TAR_RECORD) - end;
-            self.write(&vec![0; padding as usize], "writing the index")?;
         }
         Ok((len, hash.finish()))
     }

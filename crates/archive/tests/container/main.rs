@@ -4,6 +4,7 @@
 
 mod damage;
 mod made;
+mod parsers;
 mod rekey;
 mod round_trip;
 mod tools;
