@@ -4,6 +4,7 @@ use std::io;
 
 use strongroom_crypto::CryptoError;
 use strongroom_secret::SecretError;
+use strongroom_tree::RelPath;
 
 use crate::Algorithm;
 
@@ -91,6 +92,44 @@ pub enum ArchiveError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A line of the index is no JSON, or not what a line must be.
+    #[error("line {number} of the index is damaged: {source}")]
+    IndexLine {
+        /// Which, from 1.
+        number: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// What the index says of an entry cannot be, or is an attack.
+    #[error("the archive is damaged or hostile: {path}: {why}")]
+    Entry {
+        /// Which entry.
+        path: RelPath,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The tar stream is damaged or forged.
+    #[error("the tar stream is damaged at byte {offset}: {why}")]
+    Tar {
+        /// Where in the tar stream.
+        offset: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// What is to be archived cannot be, because the caller broke the rules of [`crate::Item`].
+    #[error("this cannot be archived: {path}: {why}")]
+    Unfit {
+        /// Which entry.
+        path: RelPath,
+        /// Which rule.
+        why: &'static str,
+    },
+    /// A member of our own would be too long for any reader.
+    #[error("{name} would be longer than 1 MiB")]
+    TooLong {
+        /// Which.
+        name: &'static str,
+    },
     /// A frame is damaged or forged.
     #[error("the frame at byte {offset} is damaged: {why}")]
     Frame {
@@ -142,6 +181,9 @@ impl ArchiveError {
                 | Self::Length { .. }
                 | Self::Footer { .. }
                 | Self::Index { .. }
+                | Self::IndexLine { .. }
+                | Self::Entry { .. }
+                | Self::Tar { .. }
                 | Self::Frame { .. }
         )
     }

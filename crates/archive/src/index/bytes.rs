@@ -32,7 +32,7 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes<'static> {
+impl<'de> Deserialize<'de> for Bytes<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyBytes)
     }
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for AnyBytes {
     }
 }
 
-/// Values that are always base64: `#[serde(with = "bytes::base64")]` would be for fields; this is for parts of others.
+/// Any bytes, always as base64: what is rarely text.
 pub struct Base64<'a>(pub Cow<'a, [u8]>);
 
 impl Serialize for Base64<'_> {
@@ -78,7 +78,7 @@ impl Serialize for Base64<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Base64<'static> {
+impl<'de> Deserialize<'de> for Base64<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'_, str>::deserialize(deserializer)?;
         BASE64_STANDARD.decode(text.as_bytes()).map(|bytes| Self(Cow::Owned(bytes))).map_err(D::Error::custom)

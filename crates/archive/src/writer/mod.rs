@@ -1,13 +1,29 @@
 //! Making an archive: what there is to keep comes in walk order, is read, hashed and compressed by several threads, and
 //! written in order.
 
+mod big;
+mod gather;
+mod member;
+mod output;
+mod pipeline;
+mod plan;
+mod reading;
+mod tally;
+
 use std::io::Write;
 
 use strongroom_crypto::Random;
 use strongroom_event::Observer;
-use strongroom_tree::{Entry, RelPath, Source, TreeError};
+use strongroom_tree::{Entry, RelPath, Source, Timestamp, TreeError};
 
-use crate::{ArchiveError, BaseRef, ComponentInfo, Compression, Counts, Facts, Gone, Issue, Metadata, Seal};
+use self::output::Output;
+use crate::{
+    ArchiveError, BaseRef, ComponentInfo, Compression, ContainerWriter, Counts, Facts, Gone, Issue, Metadata, Seal,
+    index::check_prefixes,
+};
+
+/// How much tar goes into a frame, unless a single header needs more.
+const FRAME: usize = 4 << 20;
 
 /// What all of an archive has in common.
 pub struct Job<'a> {
@@ -23,7 +39,9 @@ pub struct Job<'a> {
     pub archives: Vec<BaseRef>,
     /// What `encryption_key.enc` is to hold.
     pub keys: Option<Vec<u8>>,
-    /// Told what is being done: a phase of bytes.
+    /// The time that the members of our own get.
+    pub time: Timestamp,
+    /// Told of bytes of content (those of earlier archives too), and of each entry that is done.
     pub observer: &'a dyn Observer,
     /// Where keys come from.
     pub random: &'a dyn Random,
@@ -139,11 +157,18 @@ pub struct Written {
 /// What vanishes or cannot be read is an [`Issue`], and left out. A file that is written to while it is read is read
 /// again; if it will not hold still, as many bytes as it had when it was opened are kept and it is marked. An error of
 /// `items` is an issue of its path.
-pub fn write<'a, W: Write + Send>(
-    _out: W,
-    _job: &Job<'a>,
-    _items: &mut (dyn Iterator<Item = Result<Item<'a>, TreeError>> + Send),
-    _ending: impl FnOnce(&Totals) -> Ending,
+///
+/// Memory: some 20 MiB, and 20 MiB for each worker, whatever the sizes; and some 100 bytes for each entry.
+pub fn write<'a, W: Write>(
+    out: W,
+    job: &Job<'a>,
+    items: &mut (dyn Iterator<Item = Result<Item<'a>, TreeError>> + Send),
+    ending: impl FnOnce(&Totals) -> Ending,
 ) -> Result<(W, Written), ArchiveError> {
-    todo!()
+    let prefixes: Vec<&str> = job.components.iter().map(|component| &*component.prefix).collect();
+    check_prefixes(&prefixes).map_err(|why| ArchiveError::Unfit { path: RelPath::root(), why })?;
+    let container = ContainerWriter::create(out, job.facts, job.settings.compression, job.seal, job.random)?;
+    let mut output = Output::new(container, job)?;
+    pipeline::run(job, items, &mut output)?;
+    output.finish(ending)
 }
