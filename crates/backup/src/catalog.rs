@@ -180,7 +180,7 @@ fn is_state(path: &Path) -> bool {
     path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(SUFFIX)).is_some_and(is_archive_name)
 }
 
-fn is_ours(target: &OsStr) -> bool {
+pub(crate) fn is_ours(target: &OsStr) -> bool {
     let name = target.to_str().unwrap_or_default();
     is_archive_name(name.strip_suffix(SUFFIX).unwrap_or(name))
 }

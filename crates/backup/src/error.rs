@@ -7,9 +7,9 @@ use std::{
 
 use serde::Serialize;
 use strongroom_archive::ArchiveError;
-use strongroom_durable::{LockError, PathError};
+use strongroom_durable::{LockError, PathError, SwapError};
 use strongroom_secret::SecretError;
-use strongroom_tree::TreeError;
+use strongroom_tree::{BadPattern, TreeError};
 
 /// An archive that is needed and not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -155,6 +155,16 @@ pub enum BackupError {
         /// What is wrong.
         why: String,
     },
+    /// A pattern means nothing.
+    #[error(transparent)]
+    Pattern {
+        /// What is wrong with it.
+        #[from]
+        source: BadPattern,
+    },
+    /// A swap of directories failed.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// A system call failed.
     #[error("{attempted} {}: {source}", path.display())]
     Io {
@@ -180,19 +190,19 @@ pub enum BackupError {
 
 impl BackupError {
     /// For `map_err`.
-    pub(crate) fn on<E: Into<io::Error>>(attempted: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
+    pub(crate) fn on<E: Into<io::Error>>(attempted: &'static str, path: &Path) -> impl FnOnce(E) -> Self + use<E> {
         let path = path.to_owned();
         move |source| Self::Io { attempted, path, source: source.into() }
     }
 
     /// For `map_err`.
-    pub(crate) fn archive(attempted: &'static str, path: &Path) -> impl FnOnce(ArchiveError) -> Self {
+    pub(crate) fn archive(attempted: &'static str, path: &Path) -> impl FnOnce(ArchiveError) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Archive { attempted, path, source }
     }
 
     /// For `map_err`.
-    pub(crate) fn tree(root: &Path) -> impl FnOnce(TreeError) -> Self {
+    pub(crate) fn tree(root: &Path) -> impl FnOnce(TreeError) -> Self + use<> {
         let root = root.to_owned();
         move |source| Self::Tree { root, source }
     }

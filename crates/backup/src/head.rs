@@ -69,7 +69,7 @@ fn not_sealed() -> SecretError {
     SecretError::NobodyToAsk { what: "passphrase of the archive".into(), why: "it is not sealed".into() }
 }
 
-fn no_archive(path: &Path, error: &io::Error) -> BackupError {
+pub(crate) fn no_archive(path: &Path, error: &io::Error) -> BackupError {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         _ => error.to_string(),

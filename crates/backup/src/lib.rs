@@ -12,12 +12,15 @@
 #![deny(unsafe_code)]
 
 mod catalog;
+mod chain;
+mod content;
 mod context;
 pub mod create;
 mod diff;
 mod error;
 mod head;
 mod info;
+mod instant;
 pub mod restore;
 mod retention;
 mod state;
@@ -35,8 +38,5 @@ pub use state::{How, Marks, Verified, lock, unlock};
 pub use verify::{Checked, Verification, VerifyRequest, verify};
 
 pub use strongroom_archive::{Algorithm, ArchiveKind, Compression, Issue, Kdf, Metadata};
-/// Until the schedule has it.
-#[derive(Clone, Debug, Default)]
-pub struct Retention {}
-
+pub use strongroom_schedule::Retention;
 pub use strongroom_tree::Owners;

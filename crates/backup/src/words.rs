@@ -19,3 +19,8 @@ pub(crate) fn paths<S: Serializer>(paths: &[std::path::PathBuf], serializer: S) 
 pub(crate) fn text(path: &Path) -> String {
     PathText(path.as_os_str().as_bytes()).to_string()
 }
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,12 +1,30 @@
 //! Makes an archive of a source.
 
-use std::path::PathBuf;
+mod base;
+mod capture;
+mod items;
+mod making;
+mod opened;
+pub(crate) mod parts;
+mod survey;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
-use strongroom_archive::{ArchiveKind, Compression, Issue, Kdf, Metadata};
+use strongroom_archive::{Algorithm, ArchiveKind, Compression, Issue, Kdf, Metadata, sanitise};
+use strongroom_durable::{AtomicFile, DirLock, LockError, leftovers};
+use strongroom_event::Event;
+use strongroom_secret::Passphrase;
 use strongroom_tree::{Filter, Source};
 
-use crate::{BackupError, Context, words};
+use self::{base::Base, making::Making, opened::Opened, parts::Parts};
+use crate::{
+    BackupError, Catalog, Context, How, Marks, Verified, Wanted, catalog::is_ours, chain::Opener, instant::rfc3339,
+    words,
+};
 
 /// What is backed up.
 pub enum Origin<'a> {
@@ -146,6 +164,118 @@ pub struct Created {
 /// Makes an archive. When this returns `Ok`, the archive is whole and survives a power cut; when it does not, however it
 /// ends, there is no new archive.
 pub fn create(create: &Create<'_>, context: &Context<'_>) -> Result<Created, BackupError> {
-    let _ = (create, context);
-    todo!()
+    let _lock = lock_shared(&create.place)?;
+    let source = Opened::open(create)?;
+    let cleared = clear_leftovers(&create.place)?;
+    let passphrase = create.seal.map(|_| (context.secret)(Wanted::New)).transpose()?;
+    let opener = Opener::new(context);
+    passphrase.iter().for_each(|passphrase| opener.remember(passphrase));
+    let (base, fell_back) = base_of(create, &source, &opener, context)?;
+    let mut created = make(create, context, &source, passphrase.as_ref(), base.as_deref(), &opener)?;
+    created.fell_back = fell_back;
+    created.cleared = cleared;
+    Ok(created)
+}
+
+/// Against what the archive is made, or why it becomes a full one.
+fn base_of(
+    create: &Create<'_>,
+    source: &Opened<'_>,
+    opener: &Opener<'_>,
+    context: &Context<'_>,
+) -> Result<(Option<Arc<Base>>, Option<String>), BackupError> {
+    if create.kind == ArchiveKind::Full {
+        return Ok((None, None));
+    }
+    let catalog = Catalog::read(&create.place)?;
+    let name = sanitise(&create.name);
+    let path = words::text(&source.path);
+    let wanted = base::Wanted {
+        name: &name,
+        kind: create.kind,
+        sealed: create.seal.is_some(),
+        source: &path,
+        host: context.host,
+    };
+    Ok(match Base::find(&catalog, &wanted, opener)? {
+        Ok(base) => (Some(base), None),
+        Err(why) => (None, Some(why)),
+    })
+}
+
+/// Surveys, writes, verifies and names.
+fn make(
+    create: &Create<'_>,
+    context: &Context<'_>,
+    source: &Opened<'_>,
+    passphrase: Option<&Passphrase>,
+    base: Option<&Base>,
+    opener: &Opener<'_>,
+) -> Result<Created, BackupError> {
+    let started = (context.now)();
+    context.observer.observe(&Event::Phase { name: "surveying", total: None });
+    let filter = source.filter(create)?;
+    let survey = survey::survey(source.tree(), &filter, base, source.captures(), context)?;
+    let parts = Parts::new(&source.path, &create.components, &survey.databases, &create.selection)?;
+    check_space(create, survey.unread)?;
+    let job =
+        Making { create, context, source, base, passphrase, parts: &parts, filter: parts.narrow(filter), started };
+    let path = job.free_path()?;
+    let file = AtomicFile::create(&path, 0o600)?;
+    let (file, written, warnings) = job.write(file, &path, &survey)?;
+    if create.verify {
+        read_back(&file, &path, opener, context)?;
+    }
+    file.place()?;
+    let mut created = job.created(path, written, warnings);
+    if let Err(error) = remember(&created, context) {
+        created.warnings.push(format!("what is known of it cannot be kept beside it: {error}"));
+    }
+    Ok(created)
+}
+
+/// Reads an archive before it has its name.
+fn read_back(file: &AtomicFile, path: &Path, opener: &Opener<'_>, context: &Context<'_>) -> Result<(), BackupError> {
+    let failed = || BackupError::archive("reading back", path);
+    let archive = opener.open_file(file.read_back()?, path)?;
+    archive.verify(context.workers, context.observer).map_err(failed())?;
+    Ok(())
+}
+
+fn remember(created: &Created, context: &Context<'_>) -> Result<(), BackupError> {
+    let verified = created.verified.then(|| Verified { at: rfc3339(&(context.now)()), how: How::Created, ok: true });
+    let id = created.metadata.id.to_string();
+    Marks { id, locked: false, verified, complete: Some(created.complete) }.write(&created.path)
+}
+
+/// Makes sure that nobody cleans the place up meanwhile. Where there are no locks, there are none.
+pub(crate) fn lock_shared(place: &Path) -> Result<Option<DirLock>, BackupError> {
+    match DirLock::shared(place) {
+        Err(LockError::Unsupported { .. }) => Ok(None),
+        locked => Ok(Some(locked?)),
+    }
+}
+
+/// Removes what killed runs left in a place.
+fn clear_leftovers(place: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let ours = leftovers(place)?.into_iter().filter(|left| is_ours(&left.target) && !left.in_use);
+    Ok(ours.filter(strongroom_durable::Leftover::clear).map(|left| left.path).collect())
+}
+
+/// Fails where it is certain that there is too little room: without compression an archive is no smaller than its files.
+fn check_space(create: &Create<'_>, needed: u64) -> Result<(), BackupError> {
+    if create.compression.algorithm != Algorithm::None {
+        return Ok(());
+    }
+    let available = available(&create.place)?;
+    if available < needed {
+        return Err(BackupError::Space { at: create.place.clone(), needed, available });
+    }
+    Ok(())
+}
+
+/// Bytes that are free for whoever runs this.
+pub(crate) fn available(at: &Path) -> Result<u64, BackupError> {
+    let stat = rustix::fs::statvfs(at).map_err(BackupError::on("asking for the room of", at))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -1,11 +1,29 @@
 //! Puts a tree back from archives: plan, stage, prove, swap.
 
+mod plan;
+mod prove;
+mod select;
+mod stage;
+mod staging;
+mod target;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom_tree::Owners;
+use strongroom_archive::Metadata;
+use strongroom_event::Event;
+use strongroom_tree::{Owners, Planting, Xattrs};
 
-use crate::{BackupError, Context, words};
+use self::{plan::Work, select::Selection, stage::Staged, staging::Staging, target::Target};
+use crate::{
+    BackupError, Context,
+    chain::{Chain, Opener},
+    create::lock_shared,
+    words,
+};
+
+/// What the names of staging directories begin with that are within their target.
+pub(crate) const STAGING_WITHIN: &str = ".strongroom-restore-";
 
 /// What is to be restored, and where to.
 #[derive(Clone, Debug)]
@@ -99,6 +117,11 @@ pub struct Listing {
 /// A restore that is ready to run.
 pub struct Prepared {
     plan: RestorePlan,
+    request: RestoreRequest,
+    chain: Chain,
+    selection: Selection,
+    target: Target,
+    work: Work,
 }
 
 /// What a restore did.
@@ -139,8 +162,34 @@ pub enum Recovered {
 /// it needs are there and open with the passphrase, their indexes authenticate, there is room. Interrupted restores to
 /// the same target are recovered first, unless `dry_run`.
 pub fn prepare(request: &RestoreRequest, dry_run: bool, context: &Context<'_>) -> Result<Prepared, BackupError> {
-    let _ = (request, dry_run, context);
-    todo!()
+    let opener = Opener::new(context);
+    let mut chain = Chain::open(&opener, &request.archive)?;
+    let selection = Selection::of(request, &chain)?;
+    let path = match (&request.target, &selection.elsewhere) {
+        (Some(target), _) => target.clone(),
+        (None, Some(elsewhere)) => elsewhere.clone(),
+        (None, None) => source_path(chain.newest().metadata())?,
+    };
+    if !dry_run {
+        recover(&path, context)?;
+    }
+    let target = Target::look(&path)?;
+    let (mut plan, work) = plan::plan(request, &chain, &selection, &target)?;
+    chain.need(&opener, &work.needed)?;
+    plan.from = plan::sources(&chain, &work.needed);
+    Ok(Prepared { plan, request: request.clone(), chain, selection, target, work })
+}
+
+/// The path that was backed up, which text can tell unless it has odd bytes in it.
+fn source_path(metadata: &Metadata) -> Result<PathBuf, BackupError> {
+    let path = PathBuf::from(&metadata.source);
+    if path.is_absolute() && !metadata.source.contains('\\') {
+        return Ok(path);
+    }
+    Err(BackupError::Refused {
+        target: path,
+        why: "the archive does not tell where it was made of: name a target".into(),
+    })
 }
 
 impl Prepared {
@@ -151,13 +200,99 @@ impl Prepared {
 
     /// Does it. When this fails, the target is as it was.
     pub fn run(self, context: &Context<'_>) -> Result<Restored, BackupError> {
-        let _ = context;
-        todo!()
+        if let Some(refusal) = plan::refusal(&self.plan) {
+            return Err(refusal);
+        }
+        if self.work.units.is_empty() {
+            return Ok(self.restored(Vec::new(), Vec::new(), Vec::new()));
+        }
+        let _lock = lock_shared(self.chain.path().parent().unwrap_or(Path::new(".")))?;
+        let staging = Staging::create(&self.target, context.random)?;
+        let (databases, warnings) = match self.stage(&staging, context) {
+            Ok(staged) => staged,
+            Err(cause) => return Err(undone(cause, staging.discard())),
+        };
+        if self.request.keep_old {
+            staging.keep_old_at(&self.old_path(context))?;
+        }
+        context.observer.observe(&Event::Phase { name: "swapping", total: None });
+        let swap = match staging.swap(&self.work.units) {
+            Ok(swap) => swap,
+            // What could not be undone is kept for whoever recovers.
+            Err(failed @ BackupError::Undo { .. }) => return Err(failed),
+            Err(cause) => return Err(undone(cause, staging.discard())),
+        };
+        context.observer.observe(&Event::Phase { name: "settling", total: None });
+        let kept = staging.settle(swap)?;
+        Ok(self.restored(databases, kept.into_iter().collect(), warnings))
+    }
+
+    /// Makes and proves everything, away from the target.
+    fn stage(&self, staging: &Staging, context: &Context<'_>) -> Result<(Vec<String>, Vec<String>), BackupError> {
+        let planting = Planting {
+            owners: self.request.owners,
+            set_id: self.request.set_id,
+            devices: self.request.devices,
+            xattrs: Xattrs::Noted,
+        };
+        let staged = Staged { chain: &self.chain, selection: &self.selection, work: &self.work, planting };
+        let root = staging.new_tree();
+        let mut warnings = staged.make(&root, context)?;
+        staged.prove(&root, !warnings.is_empty(), context)?;
+        if !self.request.check_databases {
+            return Ok((Vec::new(), warnings));
+        }
+        let (databases, more) = prove::open_databases(&root, &self.work.databases, context)?;
+        warnings.extend(more);
+        Ok((databases, warnings))
+    }
+
+    /// Where the old is kept: beside the target, or within it if nothing can be beside it.
+    fn old_path(&self, context: &Context<'_>) -> PathBuf {
+        let at = (context.now)().strftime("%Y%m%d-%H%M%S").to_string();
+        let name = self.target.path.file_name().unwrap_or_default();
+        let mut old = if self.target.within_only { "".into() } else { name.to_owned() };
+        old.push(format!(".before-restore-{at}"));
+        let dir = if self.target.within_only { &self.target.path } else { self.target.parent() };
+        dir.join(old)
+    }
+
+    fn restored(&self, databases: Vec<String>, kept_old: Vec<PathBuf>, warnings: Vec<String>) -> Restored {
+        Restored {
+            target: self.target.path.clone(),
+            archive: self.chain.path().to_owned(),
+            entries: self.plan.made.count + self.plan.replaced.count,
+            bytes: self.work.bytes,
+            databases,
+            kept_old,
+            warnings: self.plan.warnings.iter().cloned().chain(warnings).collect(),
+        }
+    }
+}
+
+/// Both, if cleaning up fails too.
+fn undone(cause: BackupError, undo: Result<(), BackupError>) -> BackupError {
+    match undo {
+        Ok(()) => cause,
+        Err(undo) => BackupError::Undo { cause: Box::new(cause), undo: Box::new(undo) },
     }
 }
 
 /// Brings `target` to where an interrupted restore of it was going, or back to where it was; removes what was staged.
 pub fn recover(target: &Path, context: &Context<'_>) -> Result<Recovered, BackupError> {
-    let _ = (target, context);
-    todo!()
+    let target = Target::look(target)?;
+    let mut outcome = Recovered::Nothing;
+    for staging in Staging::left(&target)? {
+        let path = staging.path().as_os_str().as_encoded_bytes().to_vec();
+        let recovered = staging.recover()?;
+        let what = match recovered {
+            Recovered::RolledForward => "an interrupted restore was completed",
+            _ => "what an interrupted restore had staged was removed",
+        };
+        context.observer.observe(&Event::Healed { path, what: what.into() });
+        if outcome != Recovered::RolledForward {
+            outcome = recovered;
+        }
+    }
+    Ok(outcome)
 }

@@ -1,0 +1,185 @@
+//! Reads what was staged, and compares it with what the archive says: nothing is put in place that was not read back.
+
+use std::{collections::HashSet, path::Path, sync::mpsc};
+
+use parking_lot::Mutex;
+use strongroom_archive::Record;
+use strongroom_event::Event;
+use strongroom_tree::{Entry, Filter, Kind, LocalTree, Owners, Planting, RelPath, Source, Timestamp};
+use strongroom_workload::{Capture, Sqlite, Verdict};
+
+use super::stage::Staged;
+use crate::{BackupError, Context, content};
+
+/// How much coarser the times of a file system may be than those of an archive.
+const COARSEST: i64 = 2;
+
+impl Staged<'_> {
+    /// Compares everything below `root` with what was to be made.
+    pub(crate) fn prove(&self, root: &Path, has_losses: bool, context: &Context<'_>) -> Result<(), BackupError> {
+        context.observer.observe(&Event::Phase { name: "proving", total: Some(self.work.bytes) });
+        context.observer.observe(&Event::FilesAhead(self.work.entries));
+        let tree = LocalTree::open(root).map_err(BackupError::tree(root))?;
+        let expected = Expected { planting: self.planting, has_losses, there: &self.work.there };
+        let wrong = Mutex::new(None);
+        std::thread::scope(|scope| {
+            // The receivers go with the threads, so that none is left waiting when one has failed.
+            let (files, queue) = mpsc::sync_channel::<Record>(context.workers * 16);
+            let queue = std::sync::Arc::new(Mutex::new(queue));
+            for _ in 0..context.workers.max(1) {
+                let (queue, tree, wrong) = (queue.clone(), &tree, &wrong);
+                let (observer, is_stopped) = (context.observer, context.is_stopped);
+                scope.spawn(move || {
+                    loop {
+                        let next = queue.lock().recv();
+                        let Ok(record) = next else { return };
+                        if is_stopped() || wrong.lock().is_some() {
+                            continue;
+                        }
+                        match prove_content(tree, &record) {
+                            Ok(()) => observer.observe(&Event::Progress(record.entry.len())),
+                            Err(why) => *wrong.lock() = Some(damaged(root, &record.entry.path, &why)),
+                        }
+                        observer.observe(&Event::FileDone { path: record.entry.path.as_bytes().to_vec() });
+                    }
+                });
+            }
+            self.compare(&tree, root, &expected, |record| {
+                // Everybody who receives is gone only when this is.
+                let _ = files.send(record);
+            })
+        })?;
+        if (context.is_stopped)() {
+            return Err(BackupError::Stopped);
+        }
+        wrong.into_inner().map_or(Ok(()), Err)
+    }
+
+    /// Everything but content, which is left to `hash`.
+    fn compare(
+        &self,
+        tree: &LocalTree,
+        root: &Path,
+        expected: &Expected<'_>,
+        mut hash: impl FnMut(Record),
+    ) -> Result<(), BackupError> {
+        let everything = Filter::everything();
+        let mut found = tree.entries(&everything);
+        let mut next = || found.next().transpose().map_err(BackupError::tree(root));
+        for planned in self.entries()? {
+            let record = planned?.record;
+            if expected.is_left_out(&record.entry) {
+                continue;
+            }
+            let there = next()?.ok_or_else(|| damaged(root, &record.entry.path, "it was not made"))?;
+            if there.path != record.entry.path {
+                return Err(damaged(root, &record.entry.path, "it was not made, or something else was"));
+            }
+            expected.compare(&record.entry, &there).map_err(|why| damaged(root, &there.path, why))?;
+            if matches!(record.entry.kind, Kind::File { .. }) {
+                hash(record);
+            }
+        }
+        match next()? {
+            None => Ok(()),
+            Some(more) => Err(damaged(root, &more.path, "nobody made it")),
+        }
+    }
+}
+
+/// Opens the databases among what was staged. Nobody else can have them open.
+pub(crate) fn open_databases(
+    root: &Path,
+    databases: &[RelPath],
+    context: &Context<'_>,
+) -> Result<(Vec<String>, Vec<String>), BackupError> {
+    context.observer.observe(&Event::Phase { name: "opening databases", total: None });
+    let sqlite = Sqlite::default();
+    let (mut sound, mut warnings) = (Vec::new(), Vec::new());
+    for path in databases {
+        let whole = root.join(path.as_path());
+        if !sqlite.detect(root, path.as_path()).map_err(BackupError::on("reading", &whole))? {
+            // A sidecar, or encrypted by somebody else's key.
+            continue;
+        }
+        let failed = |why: String| BackupError::Database { path: whole.clone(), why };
+        match sqlite.check(&whole).map_err(|error| failed(error.to_string()))?.verdict {
+            Verdict::Sound => sound.push(path.to_string()),
+            Verdict::Unchecked(why) => warnings.push(format!("the database {path} was not checked: {why}")),
+            Verdict::Damaged(damage) => return Err(failed(damage.join("; "))),
+        }
+    }
+    Ok((sound, warnings))
+}
+
+fn prove_content(tree: &LocalTree, record: &Record) -> Result<(), String> {
+    let path = &record.entry.path;
+    let mut content = tree.open(path).map_err(|error| error.to_string())?;
+    let hash = content::hash(&mut *content, record.entry.len()).map_err(|error| error.to_string())?;
+    if Some(hash) == record.sha256 { Ok(()) } else { Err("its content is not what is in the archive".into()) }
+}
+
+fn damaged(root: &Path, path: &RelPath, what: &str) -> BackupError {
+    BackupError::Damaged { path: root.join(path.as_path()), what: format!("after it was restored, {what}") }
+}
+
+/// What is expected of what was made.
+struct Expected<'a> {
+    planting: Planting,
+    /// Whether something could not be kept, and was told.
+    has_losses: bool,
+    there: &'a HashSet<RelPath>,
+}
+
+impl Expected<'_> {
+    /// Whether nothing is made of an entry.
+    fn is_left_out(&self, entry: &Entry) -> bool {
+        match entry.kind {
+            Kind::Socket => true,
+            Kind::CharDevice { .. } | Kind::BlockDevice { .. } => !self.planting.devices,
+            // Another name of what was not made.
+            _ => false,
+        }
+    }
+
+    fn compare(&self, wanted: &Entry, found: &Entry) -> Result<(), &'static str> {
+        // Of the names of one file, the walk meets in one order what was made in another.
+        let same_kind = match (&wanted.kind, &found.kind) {
+            (Kind::Link { .. }, _) | (_, Kind::Link { .. }) => !found.is_dir(),
+            (wanted, found) => wanted == found,
+        };
+        if !same_kind {
+            return Err("it is of another kind or length");
+        }
+        if self.there.contains(&wanted.path) || matches!(wanted.kind, Kind::Link { .. }) {
+            return Ok(());
+        }
+        self.compare_meta(wanted, found)
+    }
+
+    fn compare_meta(&self, wanted: &Entry, found: &Entry) -> Result<(), &'static str> {
+        let (want, have) = (&wanted.meta, &found.meta);
+        let is_symlink = matches!(wanted.kind, Kind::Symlink { .. });
+        let without_set_id = want.mode & !0o6000;
+        let may_lose = !wanted.is_dir() && (!self.planting.set_id || self.planting.owners == Owners::Mine);
+        if !is_symlink && have.mode != want.mode && !(may_lose && have.mode == without_set_id) {
+            return Err("its permissions are others");
+        }
+        if self.planting.owners == Owners::ByNumber && (have.uid, have.gid) != (want.uid, want.gid) {
+            return Err("its owner is another");
+        }
+        if !is_near(want.mtime, have.mtime) {
+            return Err("its time is another");
+        }
+        let is_there = |name: &[u8], value: &[u8]| have.xattrs.iter().any(|x| x.name == name && x.value == value);
+        if !self.has_losses && !want.xattrs.iter().all(|xattr| is_there(&xattr.name, &xattr.value)) {
+            return Err("its extended attributes are others");
+        }
+        Ok(())
+    }
+}
+
+/// A file system may keep times to the microsecond, the second, or two.
+fn is_near(wanted: Timestamp, found: Timestamp) -> bool {
+    found <= wanted && wanted.seconds.abs_diff(found.seconds) <= COARSEST as u64
+}
