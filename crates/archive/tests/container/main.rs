@@ -7,4 +7,5 @@ mod made;
 mod parsers;
 mod rekey;
 mod round_trip;
+mod second_reader;
 mod tools;
