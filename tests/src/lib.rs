@@ -14,7 +14,9 @@ pub use capture::{Captured, capture, differences};
 pub use image::{FileSystem, Image};
 pub use needs::{Need, has};
 pub use process::{output_of, run, wait_until};
-pub use program::{Cipher, Format, Names, Program, Server, die_with_the_test, is_mountpoint, tool, unmount};
+pub use program::{
+    Cipher, Format, Names, Program, Server, die_with_the_test, is_mountpoint, tool, unmount, without_terminal,
+};
 pub use random::Random;
 pub use sample::{edit, grow, settle_times};
 pub use scratch::{PASSPHRASE, Scratch};

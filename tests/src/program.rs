@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal, setsid};
 
 use crate::process::{output_of, run, wait_until};
 use crate::scratch::Scratch;
@@ -84,12 +84,15 @@ impl Program {
         }
     }
 
-    /// A command that runs it. The program under test must have been built: `scripts/test` does.
+    /// A command that runs it. The program under test must have been built: `scripts/test` does. It reads no configuration
+    /// of this machine and writes no audit log.
     pub fn command(self) -> Command {
-        Command::new(match self {
+        let mut command = Command::new(match self {
             Self::Strongroom => built("strongroom"),
             Self::Gocryptfs => tool("gocryptfs").expect("gocryptfs is installed").into(),
-        })
+        });
+        command.env("STRONGROOM_CONFIG", "/dev/null").env("STRONGROOM_AUDIT_ENABLED", "false");
+        command
     }
 
     /// Makes a volume in `cipher_dir`, with the cheapest passphrase hashing there is.
@@ -292,6 +295,12 @@ pub fn die_with_the_test(command: &mut Command) {
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
     }
+}
+
+/// Takes the terminal away from a process, so that it cannot ask anybody.
+pub fn without_terminal(command: &mut Command) -> &mut Command {
+    // SAFETY: setsid(2) is a plain system call, allowed between fork and exec.
+    unsafe { command.pre_exec(|| Ok(setsid().map(drop)?)) }
 }
 
 /// Unmounts the FUSE file system on `mountpoint`, waiting for those who are just leaving it.

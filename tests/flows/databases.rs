@@ -1,0 +1,79 @@
+//! Databases that are written while they are backed up.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use strongroom_tests::{Format, Need, Program, has};
+
+use crate::{Flow, ok};
+
+#[test]
+fn a_database_on_a_mount_is_whole_in_a_backup_made_while_it_is_written() {
+    if !has(&[Need::Fuse]) {
+        return;
+    }
+    let flow = Flow::new();
+    let cipher_dir = flow.scratch.dir("cipher");
+    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &[]);
+    is_whole_when_restored(&flow, "wal");
+    server.unmount();
+}
+
+#[test]
+fn a_database_with_a_rollback_journal_is_whole_too() {
+    is_whole_when_restored(&Flow::new(), "delete");
+}
+
+/// Two columns of each row are always equal, and rows come in pairs.
+fn is_whole_when_restored(flow: &Flow, journal: &str) {
+    let file = flow.source.join("orders.db");
+    let writer = open(&file);
+    let mode: String = writer.query_row(&format!("PRAGMA journal_mode={journal}"), [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, journal);
+    writer.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB, twin BLOB)").unwrap();
+    write_pair(&writer);
+    let is_done = AtomicBool::new(false);
+    let archives: Vec<_> = std::thread::scope(|threads| {
+        let done = &is_done;
+        let writing = threads.spawn(move || {
+            let mut pairs = 1;
+            while !done.load(Ordering::Relaxed) {
+                write_pair(&writer);
+                pairs += 1;
+            }
+            pairs
+        });
+        let archives = (0..3).map(|_| flow.create(&[])).collect();
+        is_done.store(true, Ordering::Relaxed);
+        assert!(writing.join().unwrap() > 3, "the writer was not kept waiting");
+        archives
+    });
+    for archive in archives {
+        let target = flow.scratch.path("restored");
+        ok(flow.backup("restore", &["--target", target.to_str().unwrap()]).arg(&archive));
+        let restored = Connection::open(target.join("orders.db")).unwrap();
+        let verdict: String = restored.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        let query = "SELECT count(*), count(CASE WHEN body = twin THEN 1 END) FROM t";
+        let (rows, equal): (i64, i64) = restored.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(verdict, "ok");
+        assert!(rows == equal && rows > 0 && rows % 2 == 0, "{rows} rows, {equal} of them whole");
+        drop(restored);
+        ok(flow.backup("verify", &["--deep"]).arg(&archive));
+        fs::remove_dir_all(&target).unwrap();
+    }
+}
+
+fn open(file: &std::path::Path) -> Connection {
+    let connection = Connection::open(file).unwrap();
+    connection.busy_timeout(Duration::from_secs(60)).unwrap();
+    connection
+}
+
+fn write_pair(writer: &Connection) {
+    let sql = "BEGIN; INSERT INTO t (body, twin) SELECT h, h FROM (SELECT randomblob(3000) AS h); \
+               INSERT INTO t (body, twin) SELECT h, h FROM (SELECT randomblob(3000) AS h); COMMIT";
+    writer.execute_batch(sql).unwrap();
+}
