@@ -130,6 +130,12 @@ pub enum ArchiveError {
         /// Which.
         name: &'static str,
     },
+    /// The document is no JSON, or not what it must be.
+    #[error("metadata.json is damaged: {source}")]
+    Metadata {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A frame is damaged or forged.
     #[error("the frame at byte {offset} is damaged: {why}")]
     Frame {
@@ -184,6 +190,7 @@ impl ArchiveError {
                 | Self::IndexLine { .. }
                 | Self::Entry { .. }
                 | Self::Tar { .. }
+                | Self::Metadata { .. }
                 | Self::Frame { .. }
         )
     }

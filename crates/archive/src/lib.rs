@@ -8,6 +8,7 @@
 
 mod codec;
 mod container;
+mod content_hash;
 mod error;
 mod facts;
 mod footer;
@@ -22,6 +23,7 @@ mod pax;
 mod reader;
 mod seal;
 mod slot;
+mod tally;
 mod wrap;
 mod writer;
 
@@ -32,6 +34,6 @@ pub use facts::{ArchiveId, ArchiveKind, Facts, NotAnId};
 pub use index::{BaseRef, Gone, Issue, Location, Record};
 pub use metadata::{ComponentInfo, Counts, KeysInfo, Metadata};
 pub use name::{FileName, NameTime, sanitise};
-pub use reader::{Archive, Records, VerifyReport};
+pub use reader::{Archive, Each, Records, VerifyReport};
 pub use slot::{Kdf, Seal};
 pub use writer::{Body, Component, Ending, Item, Job, Settings, Totals, Written, write};

@@ -49,16 +49,6 @@ impl<R: Read> IndexReader<R> {
         Ok(Self { lines, head, frames, ahead: Some(ahead), checker, counted: End::default(), ended: false })
     }
 
-    /// The first line.
-    pub fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// The frames, of which there are as many as the head said.
-    pub fn frames(&self) -> &[Frame] {
-        &self.frames
-    }
-
     /// Gives up head and frames.
     pub fn into_head(self) -> (Head, Vec<Frame>) {
         (self.head, self.frames)

@@ -186,7 +186,7 @@ impl Said {
             Is::Directory => name.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(name),
             _ => name,
         };
-        let mtime = || number(block, block::MTIME).and_then(|seconds| whole_seconds(seconds));
+        let mtime = || number(block, block::MTIME).and_then(whole_seconds);
         Ok(Decoded {
             name,
             what,

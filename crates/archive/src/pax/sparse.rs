@@ -32,7 +32,7 @@ impl Map {
 
     /// The whole file as one run.
     pub fn solid(len: u64) -> Self {
-        Self { runs: if len == 0 { Vec::new() } else { vec![0..len] }, len }
+        Self { runs: (len > 0).then_some(0..len).into_iter().collect(), len }
     }
 
     /// The runs.
@@ -122,8 +122,8 @@ mod tests {
         for (runs, len) in [
             (vec![], 0),
             (vec![], 10 << 30),
-            (vec![0..4096], 4096),
-            (vec![4096..8192], 8192),
+            ([0..4096].into(), 4096),
+            ([4096..8192].into(), 8192),
             (vec![0..1, 5..9], 100),
             ((0..5000).map(|n| n * 8192..n * 8192 + 4096).collect(), 1 << 40),
         ] {

@@ -1,12 +1,28 @@
 //! Reading an archive: its index, single files, all files, the tar stream.
 
-use std::{fs::File, io::Write};
+mod content;
+mod export;
+mod extract;
+mod frames;
+mod member;
+mod sweep;
+mod verify;
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+};
 
 use strongroom_event::Observer;
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_tree::Content;
 
-use crate::{ArchiveError, BaseRef, Container, Facts, Frame, Gone, Issue, Metadata, Record};
+pub use self::extract::Each;
+use self::{content::Stored, frames::Direct, verify::Tail};
+use crate::{
+    ArchiveError, BaseRef, Container, Facts, Frame, Gone, Issue, Metadata, Record,
+    index::{IndexReader, Part, member_name},
+};
 
 /// An open archive. Shared by threads.
 pub struct Archive {
@@ -14,7 +30,11 @@ pub struct Archive {
     metadata: Metadata,
     archives: Vec<BaseRef>,
     frames: Vec<Frame>,
+    tail: u64,
 }
+
+/// The lines of an index after its head.
+type Parts<'a> = IndexReader<Box<dyn Read + Send + 'a>>;
 
 impl Archive {
     /// Opens an archive, and reads the head of its index. `unlock` is asked for the passphrase of a sealed one, and is
@@ -23,8 +43,11 @@ impl Archive {
         file: File,
         unlock: &mut dyn FnMut(&Facts) -> Result<Passphrase, SecretError>,
     ) -> Result<Self, ArchiveError> {
-        let _container = Container::open(file, unlock)?;
-        todo!()
+        let container = Container::open(file, unlock)?;
+        let (head, frames) = IndexReader::open(container.index()?, container.index_plain_len())?.into_head();
+        check_frames(&container, &frames, head.tail)?;
+        check_facts(&container, &head.metadata)?;
+        Ok(Self { container, metadata: head.metadata, archives: head.archives, frames, tail: head.tail })
     }
 
     /// The container that it is in.
@@ -50,71 +73,150 @@ impl Archive {
     /// Every entry of the whole tree, in walk order, read as it is asked for. Ends with an error if the index is not what
     /// it must be: a path twice, an entry below something that is no directory, a link to what is not before it, ...
     pub fn records(&self) -> Result<Records<'_>, ArchiveError> {
-        todo!()
+        Ok(Records { parts: self.parts()?, ended: false })
     }
 
     /// What could not be kept as it was.
     pub fn issues(&self) -> Result<Vec<Issue>, ArchiveError> {
-        todo!()
+        self.collect(|part| if let Part::Issue(issue) = part { Some(issue) } else { None })
     }
 
     /// Entries of the base that were no longer there.
     pub fn gone(&self) -> Result<Vec<Gone>, ArchiveError> {
-        todo!()
+        self.collect(|part| if let Part::Gone(gone) = part { Some(gone) } else { None })
     }
 
     /// The content of one file that this archive holds. Only the frames that are needed are read. Whoever reads it from
     /// beginning to end learns with the last byte whether its hash is right.
     ///
-    /// The location's number of the archive is not looked at, so that a record of a later archive can be given.
-    pub fn content(&self, _record: &Record) -> Result<Box<dyn Content + '_>, ArchiveError> {
-        todo!()
+    /// A record of a later archive can be given as it is there: it is here if the number of its archive is that of this
+    /// one there, which the caller knows. Its name is compared with the tar header only if that number is 0.
+    pub fn content(&self, record: &Record) -> Result<Box<dyn Content + '_>, ArchiveError> {
+        Ok(Box::new(Stored::open(self, record, Box::new(Direct::new(self)))?))
     }
 
     /// Hands every record to `each`, files with their content, several at once and in no certain order. Each frame is
-    /// decoded once if the records ascend by location. The hash of a file is checked before `each` returns for small
-    /// files, and after for big ones; an error of either ends it.
+    /// decoded once if the records ascend by location. The hash of a file that is in one frame is checked before `each`
+    /// sees it; that of a bigger one while it is read, or after. An error of either ends it.
     ///
-    /// The locations' number of the archive is not looked at, so that records of a later archive can be given.
+    /// Records of a later archive can be given, as with [`Archive::content`].
     pub fn extract<E>(
         &self,
-        _records: &mut (dyn Iterator<Item = Result<Record, E>> + Send),
-        _workers: usize,
-        _each: &(dyn Fn(&Record, Option<&mut dyn Content>) -> Result<(), E> + Sync),
+        records: &mut (dyn Iterator<Item = Result<Record, E>> + Send),
+        workers: usize,
+        each: &Each<'_, E>,
     ) -> Result<(), E>
     where
         E: From<ArchiveError> + Send,
     {
-        todo!()
+        extract::extract(self, records, workers, each)
     }
 
     /// Reads all of it: every byte is authenticated (if it is sealed), every hash checked, every tar header compared with
     /// its record, and nothing is in the tar stream that the index does not list.
-    pub fn verify(&self, _workers: usize, _observer: &dyn Observer) -> Result<VerifyReport, ArchiveError> {
-        todo!()
+    pub fn verify(&self, workers: usize, observer: &dyn Observer) -> Result<VerifyReport, ArchiveError> {
+        verify::verify(self, workers, observer)
     }
 
-    /// Writes the tar stream. `workers` threads decode.
-    pub fn export(&self, _out: &mut (dyn Write + Send), _workers: usize) -> Result<u64, ArchiveError> {
-        todo!()
+    /// Writes the tar stream, which `workers` threads decode; gives its length.
+    pub fn export(&self, out: &mut dyn Write, workers: usize) -> Result<u64, ArchiveError> {
+        export::export(self, out, workers)
     }
 
     /// What `encryption_key.enc` holds, if it is there.
     pub fn keys(&self) -> Result<Option<Vec<u8>>, ArchiveError> {
-        todo!()
+        Ok(Tail::read(self)?.keys)
     }
+
+    /// The name of a record's member in the tar stream.
+    pub fn member_name(&self, record: &Record) -> Result<Vec<u8>, ArchiveError> {
+        Ok(member_name(self.prefix(record)?, &record.entry.path))
+    }
+
+    fn prefix(&self, record: &Record) -> Result<&str, ArchiveError> {
+        let component = self.metadata.components.get(record.component as usize);
+        let unknown = || member::mismatch(record, "it is of a component that is not there");
+        Ok(&component.ok_or_else(unknown)?.prefix)
+    }
+
+    fn parts(&self) -> Result<Parts<'_>, ArchiveError> {
+        IndexReader::open(self.container.index()?, self.container.index_plain_len())
+    }
+
+    fn collect<T>(&self, wanted: impl Fn(Part) -> Option<T>) -> Result<Vec<T>, ArchiveError> {
+        let mut parts = self.parts()?;
+        let mut found = Vec::new();
+        while let Some(part) = parts.part()? {
+            found.extend(wanted(part));
+        }
+        Ok(found)
+    }
+
+    /// The frame that a byte of the tar stream is in.
+    fn frame_number(&self, tar_offset: u64) -> Result<usize, ArchiveError> {
+        let after = self.frames.partition_point(|frame| frame.tar_offset <= tar_offset);
+        let number = after.checked_sub(1).filter(|&number| {
+            let frame = &self.frames[number];
+            tar_offset - frame.tar_offset < frame.tar_len
+        });
+        number.ok_or(ArchiveError::Tar { offset: tar_offset, why: "no frame holds this" })
+    }
+
+    fn is_in_one_frame(&self, record: &Record) -> bool {
+        let Some(at) = record.at else { return false };
+        let last = at.tar_offset.saturating_add(at.tar_len).saturating_sub(1);
+        matches!((self.frame_number(at.tar_offset), self.frame_number(last)), (Ok(first), Ok(last)) if first == last)
+    }
+}
+
+/// Frames fill the container up to the index, and are the whole tar stream.
+fn check_frames(container: &Container, frames: &[Frame], tail: u64) -> Result<(), ArchiveError> {
+    let end = frames.last().map_or((0, 0), |frame| (frame.offset + frame.packed_len, frame.tar_offset + frame.tar_len));
+    if end != (container.frames_len(), container.tar_len()) {
+        return Err(ArchiveError::Index { why: "its frames are not all there is before it" });
+    }
+    if tail > end.1 {
+        return Err(ArchiveError::Index { why: "its entries reach beyond the tar stream" });
+    }
+    Ok(())
+}
+
+/// What a header says in clear must be what the archive says inside.
+fn check_facts(container: &Container, metadata: &Metadata) -> Result<(), ArchiveError> {
+    if metadata.compression != container.algorithm() {
+        return Err(ArchiveError::Index { why: "it tells another compression than the container has" });
+    }
+    let Some(facts) = container.facts() else { return Ok(()) };
+    let inside = (metadata.id, &metadata.created, &metadata.name, metadata.kind, metadata.compression);
+    if inside != (facts.id, &facts.created, &facts.name, facts.kind, facts.compression) {
+        return Err(ArchiveError::Index { why: "it is that of another archive than the header's" });
+    }
+    Ok(())
 }
 
 /// The records of an archive, as they are read.
 pub struct Records<'a> {
-    _archive: &'a Archive,
+    parts: Parts<'a>,
+    ended: bool,
 }
 
 impl Iterator for Records<'_> {
     type Item = Result<Record, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        while !self.ended {
+            match self.parts.part() {
+                Ok(Some(Part::Record(record))) => return Some(Ok(*record)),
+                // To the end, whose checks are part of the promise.
+                Ok(Some(_)) => {}
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
     }
 }
 

@@ -2,16 +2,11 @@
 
 use std::io;
 
-use strongroom_event::{Event, Observer};
+use strongroom_event::Event;
 use strongroom_tree::{Content, RelPath, Source, TreeError};
 
-use super::{
-    Body, FRAME, Item, Job, gather, member,
-    pipeline::Note,
-    plan::unreadable,
-    reading::{ContentHash, Opened},
-};
-use crate::{ArchiveError, Issue, Location, Record, pax::padding};
+use super::{Body, FRAME, Item, Job, gather, member, pipeline::Note, plan::unreadable, reading::Opened};
+use crate::{ArchiveError, Issue, Location, Record, content_hash::ContentHash, pax::padding};
 
 /// Longer files are not read again when they were written to meanwhile: what was given away already stays in the archive.
 const MOST_AGAIN: u64 = 256 << 20;

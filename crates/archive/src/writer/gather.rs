@@ -1,17 +1,18 @@
 //! A batch of small things into a frame of tar (or a few, if files have grown since they were seen).
 
 use strongroom_crypto::Sha256;
-use strongroom_event::{Event, Observer};
+use strongroom_event::Event;
 use strongroom_tree::{Content, Kind, RelPath, Source, TreeError};
 
 use super::{
     Body, FRAME, Item, Job, member,
     pipeline::{Note, Packed, Step},
     plan::{Task, unreadable},
-    reading::{ContentHash, Opened},
+    reading::Opened,
 };
 use crate::{
     ArchiveError, Compressor, Issue, Location, Record,
+    content_hash::ContentHash,
     pax::{Map, padding},
 };
 
@@ -26,7 +27,7 @@ pub struct Gatherer<'j, 'a> {
 /// What became of reading a file.
 enum Read {
     /// It is in the tar; its record has yet to be placed.
-    Kept(Record),
+    Kept(Box<Record>),
     /// It is not.
     Not(Issue),
     /// It has grown too big for a frame.
@@ -75,7 +76,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
         self.notes.extend(member::fit_xattrs(&mut item).map(Note::Issue));
         let start = self.tar.len();
         match self.put(&mut item) {
-            Ok(Read::Kept(record)) => self.place(record, start, steps),
+            Ok(Read::Kept(record)) => self.place(*record, start, steps),
             Ok(Read::Not(issue)) => {
                 self.tar.truncate(start);
                 self.notes.push(Note::Issue(issue));
@@ -103,11 +104,11 @@ impl<'j, 'a> Gatherer<'j, 'a> {
                 self.tar.extend_from_slice(bytes);
                 self.pad(len);
                 self.job.observer.observe(&Event::Progress(len));
-                Ok(Read::Kept(Record { sha256: Some(hash), ..unplaced(item) }))
+                Ok(Read::Kept(Box::new(Record { sha256: Some(hash), ..unplaced(item) })))
             }
             Body::Nothing if !is_file => {
                 self.put_headers(item, &Map::default());
-                Ok(Read::Kept(unplaced(item)))
+                Ok(Read::Kept(Box::new(unplaced(item))))
             }
             _ => Err("a file has no body, or something else has one"),
         }
@@ -151,7 +152,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
         }
         self.job.observer.observe(&Event::Progress(file.look.len));
         let record = member::record(item.component, entry, item.renamed_from.clone(), None);
-        Ok(Some(Read::Kept(Record { sha256: Some(hash), changed, ..record })))
+        Ok(Some(Read::Kept(Box::new(Record { sha256: Some(hash), changed, ..record }))))
     }
 
     /// Appends the data of a file: its hash, and whether it was as long as it said.

@@ -8,7 +8,6 @@ mod output;
 mod pipeline;
 mod plan;
 mod reading;
-mod tally;
 
 use std::io::Write;
 

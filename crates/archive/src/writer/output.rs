@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use strongroom_event::{Event, Observer};
+use strongroom_event::Event;
 use strongroom_tree::{Kind, Meta};
 
 use super::{
@@ -10,12 +10,12 @@ use super::{
     big::{self, Pieces},
     gather::Gatherer,
     pipeline::{Note, Packed, Step},
-    tally::Tally,
 };
 use crate::{
     ArchiveError, ContainerWriter, Issue, KeysInfo, Metadata, Record,
     index::{Checker, Head, IndexWriter},
     pax::{self, END, What, padding},
+    tally::Tally,
 };
 
 /// Where everything comes together.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use strongroom_crypto::Sha256;
 use strongroom_tree::Kind;
 
-use super::{Component, Totals};
-use crate::{ComponentInfo, Counts, Record, index::Digest};
+use crate::{Component, ComponentInfo, Counts, Record, Totals, index::Digest};
 
 /// Counts and hashes of the records so far.
 pub struct Tally {
@@ -30,6 +29,15 @@ impl Tally {
         Self {
             counts: Counts::default(),
             components: components.iter().map(|it| (info(it), Digest::default())).collect(),
+        }
+    }
+
+    /// Nothing yet, of components that an archive has.
+    pub fn of(components: &[ComponentInfo]) -> Self {
+        let empty = |info: &ComponentInfo| ComponentInfo { entries: 0, bytes: 0, sha256: [0; 32], ..info.clone() };
+        Self {
+            counts: Counts::default(),
+            components: components.iter().map(|it| (empty(it), Digest::default())).collect(),
         }
     }
 

@@ -1,0 +1,166 @@
+//! The content of a file in an archive.
+
+use std::{io, ops::Range};
+
+use strongroom_tree::{Content, Look};
+
+use super::{
+    Archive,
+    frames::Frames,
+    member::{Member, mismatch},
+};
+use crate::{ArchiveError, Record, content_hash::ContentHash};
+
+/// A file's content, whose hash is checked as it is read.
+pub struct Stored<'f> {
+    frames: Box<dyn Frames + 'f>,
+    member: Member,
+    record: Record,
+    check: Check,
+}
+
+/// How far the hash is.
+enum Check {
+    /// All was read in order so far.
+    Reading(ContentHash),
+    /// Something was left out or read twice: the hash cannot tell.
+    Skipped,
+    /// The hash is right.
+    Right,
+}
+
+impl<'f> Stored<'f> {
+    /// The file that `record` says is in these frames.
+    pub fn open(archive: &Archive, record: &Record, mut frames: Box<dyn Frames + 'f>) -> Result<Self, ArchiveError> {
+        let at = record.at.ok_or_else(|| mismatch(record, "no archive holds its content"))?;
+        let member = Member::read(&mut *frames, &at)?;
+        member.is_file_of(archive, record)?;
+        Ok(Self { frames, member, record: record.clone(), check: Check::Reading(ContentHash::default()) })
+    }
+
+    /// Checks the hash by reading everything that was not read yet; whatever was read before, its result is certain.
+    pub fn check_all(&mut self) -> Result<(), ArchiveError> {
+        let runs = self.member.map.runs().to_vec();
+        if !matches!(self.check, Check::Right | Check::Reading(_)) {
+            self.check = Check::Reading(ContentHash::default());
+        }
+        let mut buffer = vec![0; (self.member.map.data_len().min(1 << 20)) as usize];
+        for run in runs {
+            let mut at = match &self.check {
+                Check::Reading(hash) => run.start.max(hash.position()),
+                _ => return Ok(()),
+            };
+            while at < run.end {
+                let len = (run.end - at).min(buffer.len() as u64) as usize;
+                self.read_data(at, &mut buffer[..len])?;
+                self.hashed(at, &buffer[..len])?;
+                at += len as u64;
+            }
+        }
+        self.finish_check()
+    }
+
+    /// Whether all data was read in order, and the hash of it was right; what is left are holes. `false` if something was
+    /// left out.
+    pub fn finish(&mut self) -> Result<bool, ArchiveError> {
+        if let Check::Reading(hash) = &self.check {
+            let data_end = self.member.map.runs().last().map_or(0, |run| run.end);
+            if hash.position() >= data_end {
+                self.finish_check()?;
+            }
+        }
+        Ok(matches!(self.check, Check::Right))
+    }
+
+    /// Reads within one run of data.
+    fn read_data(&mut self, offset: u64, out: &mut [u8]) -> Result<(), ArchiveError> {
+        let mut tar_offset = self.member.data_at + self.before(offset);
+        let mut filled = 0;
+        while filled < out.len() {
+            let (begins, tar) = self.frames.at(tar_offset)?;
+            let there = &tar[(tar_offset - begins) as usize..];
+            let len = there.len().min(out.len() - filled);
+            out[filled..filled + len].copy_from_slice(&there[..len]);
+            filled += len;
+            tar_offset += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Bytes of data before `offset`, which is in a run.
+    fn before(&self, offset: u64) -> u64 {
+        let runs = self.member.map.runs();
+        // The runs before it are summed each time; there are few, or the file is read run by run.
+        let within = runs.partition_point(|run| run.end <= offset);
+        runs[..within].iter().map(|run| run.end - run.start).sum::<u64>() + (offset - runs[within].start)
+    }
+
+    fn run_at(&self, offset: u64) -> Option<&Range<u64>> {
+        let runs = self.member.map.runs();
+        runs.get(runs.partition_point(|run| run.end <= offset))
+    }
+
+    /// Takes what was read into the hash, if nothing but holes was left out before it.
+    fn hashed(&mut self, offset: u64, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let next_data = match &self.check {
+            Check::Reading(hash) => self.run_at(hash.position()).map_or(u64::MAX, |run| run.start.max(hash.position())),
+            _ => return Ok(()),
+        };
+        let Check::Reading(hash) = &mut self.check else { return Ok(()) };
+        if offset < hash.position() || offset > next_data {
+            self.check = Check::Skipped;
+            return Ok(());
+        }
+        hash.data(offset, bytes);
+        if hash.position() == self.record.entry.len() { self.finish_check() } else { Ok(()) }
+    }
+
+    fn finish_check(&mut self) -> Result<(), ArchiveError> {
+        let Check::Reading(hash) = std::mem::replace(&mut self.check, Check::Skipped) else { return Ok(()) };
+        if Some(hash.finish(self.record.entry.len())) != self.record.sha256 {
+            return Err(mismatch(&self.record, "its content is not what the index has the hash of"));
+        }
+        self.check = Check::Right;
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<usize, ArchiveError> {
+        let left = self.record.entry.len().saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
+        let out = &mut out[..len];
+        let end = offset + len as u64;
+        let mut at = offset;
+        while at < end {
+            let run = self.run_at(at).cloned().unwrap_or(u64::MAX..u64::MAX);
+            let rest = &mut out[(at - offset) as usize..];
+            if at < run.start {
+                let zeros = (run.start.min(end) - at) as usize;
+                rest[..zeros].fill(0);
+                at += zeros as u64;
+            } else {
+                let data = (run.end.min(end) - at) as usize;
+                self.read_data(at, &mut rest[..data])?;
+                at += data as u64;
+            }
+        }
+        if len > 0 {
+            self.hashed(offset, out)?;
+        }
+        Ok(len)
+    }
+}
+
+impl Content for Stored<'_> {
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        Ok(self.read(offset, out)?)
+    }
+
+    fn data_from(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(self.run_at(from).map(|run| run.start.max(from)..run.end))
+    }
+
+    fn look(&mut self) -> io::Result<Look> {
+        let entry = &self.record.entry;
+        Ok(Look { len: entry.len(), mtime: entry.meta.mtime, stamp: entry.stamp })
+    }
+}
