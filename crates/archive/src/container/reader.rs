@@ -55,12 +55,15 @@ pub enum Peek {
     Plain(Algorithm),
 }
 
-/// Looks at an archive without a secret.
+/// Looks at an archive without a secret. Of a sealed one, a length that none can have is all the damage that shows.
 pub fn peek(file: &File) -> Result<Peek, ArchiveError> {
-    Ok(match Found::look(file)? {
-        Found::Plain(footer) => Peek::Plain(footer.algorithm),
-        Found::Sealed(header) => Peek::Sealed(header.facts().clone()),
-    })
+    match Found::look(file)? {
+        Found::Plain(footer) => Ok(Peek::Plain(footer.algorithm)),
+        Found::Sealed(header) => {
+            seal::plain_len(file_len(file)?, PAYLOAD_START)?;
+            Ok(Peek::Sealed(header.facts().clone()))
+        }
+    }
 }
 
 /// What a file is, seen from its bytes.

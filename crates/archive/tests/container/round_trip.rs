@@ -125,6 +125,7 @@ fn nobody_is_asked_for_the_passphrase_of_a_file_that_is_too_short() {
     let cut = file(&made.bytes[..8192 + 5]);
     let opened = strongroom_archive::Container::open(cut, &mut |_| panic!("asked"));
     assert!(matches!(opened, Err(ArchiveError::Length { .. })));
+    assert!(matches!(peek(&file(&made.bytes[..8192 + 5])), Err(ArchiveError::Length { .. })));
 }
 
 #[test]
