@@ -7,6 +7,7 @@
 //! * [`Swap`]: a list of renames that come about all or not at all.
 //! * [`Beneath`]: what is below a directory, reached without following links.
 //! * [`DirLock`]: a directory that belongs to one process at a time.
+//! * [`leftovers`]: the temporary files of writers that were killed.
 //! * [`sync_dir`]: the names in a directory reach the disk.
 
 mod atomic;
@@ -15,6 +16,7 @@ mod crc;
 mod error;
 mod exchange;
 mod journal;
+mod leftover;
 mod lock;
 mod procedure;
 mod swap;
@@ -24,6 +26,7 @@ pub use beneath::{Beneath, PASSING};
 pub use error::PathError;
 pub use exchange::{ExchangeError, exchange};
 pub use journal::{Journal, JournalError};
+pub use leftover::{Leftover, leftovers};
 pub use lock::{DirLock, LockError};
 pub use procedure::{DriveError, Found, Procedure, Record, Step, StepJournal, drive};
 pub use swap::{How, Move, Recovered, Swap, SwapError};
