@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Makes frames of batches. One for each thread.
-pub struct Gatherer<'j, 'a> {
-    job: &'j Job<'a>,
+pub struct Gatherer<'j> {
+    job: &'j Job<'j>,
     compressor: Compressor,
     tar: Vec<u8>,
     notes: Vec<Note>,
@@ -34,15 +34,15 @@ enum Read {
     Grown,
 }
 
-impl<'j, 'a> Gatherer<'j, 'a> {
+impl<'j> Gatherer<'j> {
     /// With nothing gathered.
-    pub fn new(job: &'j Job<'a>) -> Result<Self, ArchiveError> {
+    pub fn new(job: &'j Job<'j>) -> Result<Self, ArchiveError> {
         let compressor = Compressor::new(job.settings.compression)?;
         Ok(Self { job, compressor, tar: Vec::new(), notes: Vec::new() })
     }
 
     /// Does all tasks of a batch.
-    pub fn gather(&mut self, tasks: Vec<Task<'a>>) -> Result<Vec<Step<'a>>, ArchiveError> {
+    pub fn gather<'a>(&mut self, tasks: Vec<Task<'a>>) -> Result<Vec<Step<'a>>, ArchiveError> {
         self.tar.clear();
         self.notes.clear();
         let mut steps = Vec::new();
@@ -64,7 +64,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
         Ok(Packed { bytes, tar_len: tar.len() as u64 })
     }
 
-    fn keep(&mut self, mut item: Item<'a>, steps: &mut Vec<Step<'a>>) -> Result<(), ArchiveError> {
+    fn keep<'a>(&mut self, mut item: Item<'a>, steps: &mut Vec<Step<'a>>) -> Result<(), ArchiveError> {
         if let Body::Kept { archive, tar_offset, tar_len, len, sha256 } = item.body {
             let at = Location { archive, tar_offset, tar_len };
             item.entry.kind = Kind::File { len };
@@ -93,7 +93,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
     }
 
     /// Appends the member of an item.
-    fn put(&mut self, item: &mut Item<'a>) -> Result<Read, &'static str> {
+    fn put(&mut self, item: &mut Item<'_>) -> Result<Read, &'static str> {
         let is_file = matches!(item.entry.kind, Kind::File { .. });
         match &item.body {
             Body::Read(source, path) if is_file => Ok(self.put_file(item, *source, path)),
@@ -115,7 +115,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
     }
 
     /// Reads a file until it holds still, or has been read often enough.
-    fn put_file(&mut self, item: &Item<'a>, source: &dyn Source, path: &RelPath) -> Read {
+    fn put_file(&mut self, item: &Item<'_>, source: &dyn Source, path: &RelPath) -> Read {
         let start = self.tar.len();
         let mut tries = 0;
         loop {
@@ -132,7 +132,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
     /// Reads a file; `None` if it was written to meanwhile and may be read again.
     fn try_file(
         &mut self,
-        item: &Item<'a>,
+        item: &Item<'_>,
         source: &dyn Source,
         path: &RelPath,
         last: bool,
@@ -181,7 +181,7 @@ impl<'j, 'a> Gatherer<'j, 'a> {
 
     /// Notes where the member that begins at `start` is. What was before it goes into a frame of its own if both are too
     /// much for one.
-    fn place(&mut self, mut record: Record, start: usize, steps: &mut Vec<Step<'a>>) -> Result<(), ArchiveError> {
+    fn place(&mut self, mut record: Record, start: usize, steps: &mut Vec<Step<'_>>) -> Result<(), ArchiveError> {
         let tar_len = (self.tar.len() - start) as u64;
         let mut tar_offset = start as u64;
         if self.tar.len() > FRAME && start > 0 {
@@ -196,13 +196,13 @@ impl<'j, 'a> Gatherer<'j, 'a> {
         Ok(())
     }
 
-    fn note_record(&mut self, item: Item<'a>, at: Option<(u64, u64)>) {
+    fn note_record(&mut self, item: Item<'_>, at: Option<(u64, u64)>) {
         let record = member::record(item.component, item.entry, item.renamed_from, at);
         self.notes.push(Note::Record(Box::new(record)));
     }
 
     /// Makes a frame of the first bytes gathered, with all notes so far.
-    fn cut(&mut self, end: usize, steps: &mut Vec<Step<'a>>) -> Result<(), ArchiveError> {
+    fn cut(&mut self, end: usize, steps: &mut Vec<Step<'_>>) -> Result<(), ArchiveError> {
         let notes = std::mem::take(&mut self.notes);
         let frame = match end {
             0 => None,

@@ -160,7 +160,7 @@ pub struct Written {
 /// Memory: some 20 MiB, and 20 MiB for each worker, whatever the sizes; and some 100 bytes for each entry.
 pub fn write<'a, W: Write>(
     out: W,
-    job: &Job<'a>,
+    job: &Job<'_>,
     items: &mut (dyn Iterator<Item = Result<Item<'a>, TreeError>> + Send),
     ending: impl FnOnce(&Totals) -> Ending,
 ) -> Result<(W, Written), ArchiveError> {

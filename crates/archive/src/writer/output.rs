@@ -19,20 +19,20 @@ use crate::{
 };
 
 /// Where everything comes together.
-pub struct Output<'j, 'a, W: Write> {
-    job: &'j Job<'a>,
+pub struct Output<'j, W: Write> {
+    job: &'j Job<'j>,
     container: ContainerWriter<W>,
     index: IndexWriter,
     checker: Checker,
     tally: Tally,
     issues: Vec<Issue>,
     /// For what is compressed here: grown files, and the end.
-    gatherer: Gatherer<'j, 'a>,
+    gatherer: Gatherer<'j>,
 }
 
-impl<'j, 'a, W: Write> Output<'j, 'a, W> {
+impl<'j, W: Write> Output<'j, W> {
     /// An archive that nothing was put into.
-    pub fn new(container: ContainerWriter<W>, job: &'j Job<'a>) -> Result<Self, ArchiveError> {
+    pub fn new(container: ContainerWriter<W>, job: &'j Job<'j>) -> Result<Self, ArchiveError> {
         Ok(Self {
             job,
             container,
@@ -45,7 +45,7 @@ impl<'j, 'a, W: Write> Output<'j, 'a, W> {
     }
 
     /// Writes what comes next.
-    pub fn take(&mut self, step: Step<'a>) -> Result<(), ArchiveError> {
+    pub fn take(&mut self, step: Step<'_>) -> Result<(), ArchiveError> {
         match step {
             Step::Frame { frame, notes } => {
                 let base = self.container.tar_len();
@@ -169,7 +169,7 @@ impl<'j, 'a, W: Write> Output<'j, 'a, W> {
     }
 }
 
-impl<W: Write> Pieces for Output<'_, '_, W> {
+impl<W: Write> Pieces for Output<'_, W> {
     fn piece(&mut self, tar: Vec<u8>) -> Result<(), ArchiveError> {
         let packed = self.gatherer.pack(&tar)?;
         self.push(&packed)

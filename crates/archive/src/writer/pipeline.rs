@@ -81,9 +81,9 @@ const PIECES_AHEAD: usize = 4;
 
 /// Runs all items through to `output`.
 pub fn run<'a, W: Write>(
-    job: &Job<'a>,
+    job: &Job<'_>,
     items: &mut (dyn Iterator<Item = Result<Item<'a>, TreeError>> + Send),
-    output: &mut Output<'_, 'a, W>,
+    output: &mut Output<'_, W>,
 ) -> Result<(), ArchiveError> {
     let workers = job.settings.workers.max(1);
     let (order, ordered) = sync_channel::<Steps<'a>>(workers + 2);
@@ -105,10 +105,7 @@ pub fn run<'a, W: Write>(
     })
 }
 
-fn write_in_order<'a, W: Write>(
-    ordered: Receiver<Steps<'a>>,
-    output: &mut Output<'_, 'a, W>,
-) -> Result<(), ArchiveError> {
+fn write_in_order<'a, W: Write>(ordered: Receiver<Steps<'a>>, output: &mut Output<'_, W>) -> Result<(), ArchiveError> {
     for batch in ordered {
         for steps in batch {
             for step in steps? {
@@ -145,7 +142,7 @@ fn plan<'a>(
     planner.rest().and_then(submit);
 }
 
-fn gather_and_pack<'a>(mut gatherer: Gatherer<'_, 'a>, to_do: &Mutex<Receiver<Work<'a>>>) {
+fn gather_and_pack<'a>(mut gatherer: Gatherer<'_>, to_do: &Mutex<Receiver<Work<'a>>>) {
     loop {
         let next = to_do.lock().ok().and_then(|to_do| to_do.recv().ok());
         match next {
@@ -157,7 +154,7 @@ fn gather_and_pack<'a>(mut gatherer: Gatherer<'_, 'a>, to_do: &Mutex<Receiver<Wo
     }
 }
 
-fn read_big_files<'a>(job: &Job<'a>, files: &Receiver<(Box<Item<'a>>, StepsOut<'a>)>, pack: &SyncSender<Work<'a>>) {
+fn read_big_files<'a>(job: &Job<'_>, files: &Receiver<(Box<Item<'a>>, StepsOut<'a>)>, pack: &SyncSender<Work<'a>>) {
     while let Ok((item, out)) = files.recv() {
         let outcome = big::store(job, &item, &mut Submitted { pack, out: &out });
         let _ = out.send(outcome.map(|outcome| vec![Step::Big(outcome)]));
