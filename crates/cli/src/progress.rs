@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use strongroom_event::{Event, Observer, Standing, Tally};
+use strongroom_event::{Event, Observer, PathText, Standing, Tally};
 
 use crate::{
     face::warn,
@@ -75,8 +75,13 @@ impl Progress {
 
 impl Observer for Progress {
     fn observe(&self, event: &Event) {
-        if let Event::Warning(text) = event {
-            return self.aside(|| warn(&format!("strongroom: warning: {text}\n")));
+        match event {
+            Event::Warning(text) => return self.aside(|| warn(&format!("strongroom: warning: {text}\n"))),
+            Event::Healed { path, what } => {
+                return self.aside(|| warn(&format!("strongroom: {}: {what}\n", PathText(path))));
+            }
+            // Damage is in the report that follows.
+            _ => {}
         }
         let now = elapsed();
         let mut state = self.state();

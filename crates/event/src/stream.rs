@@ -1,13 +1,13 @@
 //! What happens in an operation as JSON lines, one record a line, for programs that watch.
 //!
 //! `backup.started` comes first; then, as it goes, `backup.progress` (no more than two a second, and one at each change
-//! of phase), `backup.warning` and `backup.damaged`; and at last `backup.completed` or `backup.failed`. The fields are
+//! of phase), `backup.warning`, `backup.damaged` and `backup.healed`; and at last `backup.completed` or `backup.failed`. The fields are
 //! described in docs/OPERATING.md; some may be added, none will change its meaning.
 
 use std::{io::Write, sync::Mutex, time::Duration};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Event, Observer, PathText, Tally};
 
@@ -54,6 +54,10 @@ pub struct Stream<W, C> {
     operation: Operation,
     clock: C,
     state: Mutex<State<W>>,
+}
+
+fn about(path: &[u8], what: &str) -> Value {
+    json!({ "path": PathText(path).to_string(), "message": what })
 }
 
 #[derive(Serialize)]
@@ -113,12 +117,10 @@ impl<W: Write + Send, C: Fn() -> Moment + Send + Sync> Observer for Stream<W, C>
         let mut state = self.state();
         match event {
             Event::Warning(message) => state.write(self.operation, "warning", now, &json!({ "message": message })),
-            Event::Damaged { path, what } => {
-                let facts = json!({ "path": PathText(path).to_string(), "message": what });
-                state.write(self.operation, "damaged", now, &facts);
-            }
+            Event::Damaged { path, what } => state.write(self.operation, "damaged", now, &about(path, what)),
+            Event::Healed { path, what } => state.write(self.operation, "healed", now, &about(path, what)),
             event => {
-                let is_new_phase = state.tally.note(event, now.elapsed);
+                let is_new_phase = state.tally.note(event, now.elapsed) || matches!(event, Event::FilesAhead(_));
                 let is_due = state.told.is_none_or(|told| now.elapsed.saturating_sub(told) >= INTERVAL);
                 if is_new_phase || is_due {
                     state.told = Some(now.elapsed);
@@ -152,8 +154,6 @@ mod tests {
             atomic::{AtomicU64, Ordering},
         },
     };
-
-    use serde_json::Value;
 
     use super::*;
 

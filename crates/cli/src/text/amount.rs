@@ -25,7 +25,7 @@ pub fn amount(n: u64) -> String {
         }
         (value, unit) = (value / 1024.0, next);
     }
-    let digits = if value < 10.0 && value.fract() != 0.0 { 1 } else { 0 };
+    let digits = if value < 9.95 && value.fract() != 0.0 { 1 } else { 0 };
     format!("{value:.digits$} {unit}")
 }
 
@@ -60,6 +60,7 @@ mod tests {
             (1024, "1 KiB"),
             (64 << 20, "64 MiB"),
             (1500, "1.5 KiB"),
+            (10_237, "10 KiB"),
             (u64::MAX, "16 EiB"),
         ];
         for (n, text) in cases {
