@@ -32,6 +32,7 @@ pub use filter::Filter;
 pub use flow::{Content, Look, Sink, Source};
 pub use local::{Crossing, LocalTree};
 pub use note::{Lost, Note};
+pub use owner::OwnerNames;
 pub use path::{NotWithin, RelPath};
 pub use pattern::BadPattern;
 pub use planting::{Owners, Planting, Xattrs};

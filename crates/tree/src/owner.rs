@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-/// What was asked for already.
+/// Names of users and groups, of which each is asked for once.
 #[derive(Default)]
-pub(crate) struct OwnerNames {
+pub struct OwnerNames {
     users: HashMap<u32, Option<Arc<str>>>,
     groups: HashMap<u32, Option<Arc<str>>>,
 }
@@ -25,7 +25,7 @@ impl OwnerNames {
     }
 }
 
-/// What was asked for already, the other way round.
+/// Numbers of users and groups, of which each is asked for once.
 #[derive(Default)]
 pub(crate) struct OwnerIds {
     users: HashMap<Arc<str>, Option<u32>>,

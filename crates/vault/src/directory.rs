@@ -57,12 +57,18 @@ pub(crate) struct DirHandle<B: Backing> {
 /// A directory as it was when it was opened.
 pub struct Directory {
     entries: Vec<DirEntry>,
+    damaged: Vec<Vec<u8>>,
 }
 
 impl Directory {
     /// The entries, without `.` and `..`.
     pub fn entries(&self) -> &[DirEntry] {
         &self.entries
+    }
+
+    /// The names on disk of what cannot be decoded, for who has to tell what is missing in a copy.
+    pub fn damaged(&self) -> &[Vec<u8>] {
+        &self.damaged
     }
 }
 
@@ -73,7 +79,7 @@ impl<B: Backing> Vault<B> {
         let handle = self.dir_handle(&node)?;
         let mut raw = Vec::new();
         self.backing.list(&handle.dir, &mut |entry| raw.push(entry))?;
-        let mut entries = Vec::with_capacity(raw.len());
+        let (mut entries, mut damaged) = (Vec::with_capacity(raw.len()), Vec::new());
         for entry in &raw {
             match self.plain_name(&node, &handle, &entry.name) {
                 Ok(Some(name)) => entries.push(self.entry(&handle, entry, name)),
@@ -81,11 +87,14 @@ impl<B: Backing> Vault<B> {
                 Err(what) => match self.recheck(&node, &handle, entry)? {
                     Ok(Some(name)) => entries.push(self.entry(&handle, entry, name)),
                     Ok(None) => {}
-                    Err(_) => self.report_entry(&node, &entry.name, what),
+                    Err(_) => {
+                        self.report_entry(&node, &entry.name, what);
+                        damaged.push(entry.name.clone());
+                    }
                 },
             }
         }
-        Ok(Directory { entries })
+        Ok(Directory { entries, damaged })
     }
 
     /// Looks at an undecodable entry again while nobody changes names: it may have been on its way out.

@@ -11,6 +11,7 @@
 //! | `read.rs`, `write.rs`, `resize.rs` | file content |
 //! | `metadata.rs` | attributes, link targets, extended attributes |
 //! | `unsynced.rs` | fsync: what must be on the disk for a file to be found again |
+//! | `tree.rs` and `tree/` | the vault as a tree that files flow out of and into |
 //! | `check.rs` | authenticates everything, past all of the above |
 //! | `backing.rs`, `real_backing.rs` | the system calls on ciphertext |
 //!
@@ -32,6 +33,7 @@ mod open_file;
 mod read;
 mod real_backing;
 mod resize;
+mod tree;
 mod unsynced;
 mod vault;
 mod write;
@@ -43,4 +45,5 @@ pub use directory::Directory;
 pub use error::{Result, VaultError};
 pub use open_file::Access;
 pub use real_backing::RealBacking;
+pub use tree::VaultTree;
 pub use vault::{Vault, VaultOptions};
