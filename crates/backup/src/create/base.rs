@@ -14,7 +14,6 @@ use crate::{
     BackupError, Catalog, Listed,
     chain::Opener,
     instant::{from_rfc3339, minus_seconds},
-    words,
 };
 
 /// More archives than this do not fit into a header, and nobody wants to have them all at hand.
@@ -260,9 +259,4 @@ impl Lost {
 
 fn full(kind: ArchiveKind) -> &'static str {
     if kind == ArchiveKind::Differential { "full " } else { "" }
-}
-
-/// How a base is called in a sentence.
-pub(crate) fn named(base: &Base) -> String {
-    words::text(Path::new(base.path.file_name().unwrap_or_default()))
 }

@@ -2,9 +2,9 @@
 
 mod plan;
 mod prove;
-mod select;
+pub(crate) mod select;
 mod stage;
-mod staging;
+pub(crate) mod staging;
 mod target;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Which entries of an archive are meant, in the form in which they are to be made.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
@@ -19,6 +20,7 @@ use crate::{
 const SQLITE: &str = "sqlite";
 
 /// What is meant.
+#[derive(Clone)]
 pub(crate) struct Selection {
     components: BTreeSet<u32>,
     /// Whether everything that can be is meant.
@@ -49,8 +51,6 @@ enum Promoted {
 pub(crate) struct Planned {
     /// What it is and where its content is.
     pub record: Record,
-    /// Whether it is meant, and not merely leads to what is.
-    pub meant: bool,
 }
 
 impl Selection {
@@ -79,6 +79,21 @@ impl Selection {
         };
         made.look_closer(chain)?;
         Ok(made)
+    }
+
+    /// All that was below the source.
+    pub(crate) fn whole(chain: &Chain) -> Self {
+        let metadata = chain.newest().metadata();
+        Self {
+            components: numbered(metadata).filter(|one| one.1.kind != OUTSIDE).map(|one| one.0).collect(),
+            whole: true,
+            paths: None,
+            databases: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            promoted: HashMap::new(),
+            elsewhere: None,
+            withheld: Vec::new(),
+        }
     }
 
     /// Finds databases of which only a part would be meant, and links to what is not.
@@ -137,7 +152,19 @@ impl Selection {
         &'a self,
         chain: &'a Chain,
     ) -> Result<impl Iterator<Item = Result<Planned, BackupError>> + Send + 'a, BackupError> {
-        let mut leading = Leading { selection: self, directories: Vec::new() };
+        let mut leading = Leading { selection: Cow::Borrowed(self), directories: Vec::new() };
+        Ok(records(chain)?.flat_map(move |record| match record {
+            Ok(record) => leading.take(record).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error)],
+        }))
+    }
+
+    /// As [`Selection::entries`].
+    pub(crate) fn into_entries<'a>(
+        self,
+        chain: &'a Chain,
+    ) -> Result<impl Iterator<Item = Result<Planned, BackupError>> + Send + 'a, BackupError> {
+        let mut leading = Leading { selection: Cow::Owned(self), directories: Vec::new() };
         Ok(records(chain)?.flat_map(move |record| match record {
             Ok(record) => leading.take(record).into_iter().map(Ok).collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
@@ -160,7 +187,7 @@ impl Selection {
 
 /// The directories that lead to where the records are.
 struct Leading<'a> {
-    selection: &'a Selection,
+    selection: Cow<'a, Selection>,
     directories: Vec<(Record, bool)>,
 }
 
@@ -191,10 +218,9 @@ impl Leading<'_> {
         let mut made = Vec::new();
         for (record, is_made) in self.directories.iter_mut().filter(is_leading) {
             *is_made = true;
-            let meant = self.selection.whole || self.selection.takes(record.component, &record.entry.path);
-            made.push(Planned { record: record.clone(), meant });
+            made.push(Planned { record: record.clone() });
         }
-        made.extend(last.map(|record| Planned { record, meant: true }));
+        made.extend(last.map(|record| Planned { record }));
         made
     }
 }

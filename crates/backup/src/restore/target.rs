@@ -22,8 +22,6 @@ pub(crate) struct Target {
     pub dir: Option<OwnedFd>,
     /// Whether new things can only be made within it: something is mounted on it, or its parent may not be written to.
     pub within_only: bool,
-    /// Whether something is mounted on it.
-    pub is_mount_point: bool,
 }
 
 /// What there is at a path.
@@ -59,7 +57,7 @@ impl Target {
         };
         let parent_is_closed = path.parent().is_none_or(may_not);
         let within_only = is_mount_point || dir.is_some() && parent_is_closed;
-        Ok(Self { path, dir, within_only, is_mount_point })
+        Ok(Self { path, dir, within_only })
     }
 
     /// What there is at `path` within. Its parents are known to be directories.
