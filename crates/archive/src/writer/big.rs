@@ -34,7 +34,7 @@ pub fn store(job: &Job<'_>, item: &Item<'_>, pieces: &mut dyn Pieces) -> Result<
     let mut outcome = Outcome::default();
     for tries in 0.. {
         let last = tries >= job.settings.retries;
-        let mut piece = Piece { job, item, pieces, tar: Vec::new(), given: 0 };
+        let mut piece = Piece { job, item, pieces, tar: Vec::new(), given: 0, tells: tries == 0 };
         match piece.store(*source, path) {
             Ok(stored) => {
                 let again = stored.changed && !stored.damaged && !last && stored.len <= MOST_AGAIN;
@@ -89,6 +89,8 @@ struct Piece<'p> {
     pieces: &'p mut dyn Pieces,
     tar: Vec<u8>,
     given: u64,
+    /// Whether progress is told: not of what is read again.
+    tells: bool,
 }
 
 impl Piece<'_> {
@@ -115,12 +117,12 @@ impl Piece<'_> {
                     Err(error) if self.given == 0 => return Err(reading(error)),
                     Err(error) => damage = Some(error),
                 }
-                self.job.observer.observe(&Event::Progress(at + len - hash.position()));
+                self.tell(at + len - hash.position());
                 hash.data(at, &self.tar[start..]);
                 at += len;
             }
         }
-        self.job.observer.observe(&Event::Progress(file.look.len - hash.position()));
+        self.tell(file.look.len - hash.position());
         let hash = hash.finish(file.look.len);
         self.tar.resize(self.tar.len() + padding(file.map.data_len()), 0);
         self.give().map_err(Failed::Giving)?;
@@ -141,6 +143,12 @@ impl Piece<'_> {
         match damage {
             None => file.read(at, &mut self.tar[start..]),
             Some(_) => Ok(self.tar.len() - start),
+        }
+    }
+
+    fn tell(&self, bytes: u64) {
+        if self.tells {
+            self.job.observer.observe(&Event::Progress(bytes));
         }
     }
 

@@ -276,7 +276,7 @@ pub fn all_kinds(root: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, 0o640.into(), 0).unwrap();
     fs::set_permissions(at("text"), fs::Permissions::from_mode(0o4751)).unwrap();
     sparse(&at("sparse"), 20 << 20, &[(1 << 20, &noise(70_000, 4)), (15 << 20, b"fifteen")]);
-    sparse(&at("sparse-big"), 100 << 20, &[(3 << 20, &noise(6 << 20, 5)), (50 << 20, &noise(5 << 20, 6))]);
+    sparse(&at("sparse-big"), 24 << 20, &[(3 << 20, &noise(3 << 20, 5)), (15 << 20, &noise(2 << 20, 6))]);
     sparse(&at("sparse-all"), 5 << 20, &[]);
     odd_names(root);
     set_mtime(&at("plain"), 1_234_567_890, 123_456_789);

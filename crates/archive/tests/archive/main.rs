@@ -2,5 +2,8 @@
 //! archives that somebody made to do harm.
 #![allow(missing_docs)]
 
+mod incremental;
 mod kit;
 mod round_trip;
+mod tools;
+mod unsteady;
