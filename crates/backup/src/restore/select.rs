@@ -31,6 +31,8 @@ pub(crate) struct Selection {
     touched: BTreeSet<u32>,
     /// Links to what is not meant.
     promoted: HashMap<RelPath, Promoted>,
+    /// By the names that are not meant, what is made of them.
+    renamed: HashMap<RelPath, Entry>,
     /// Where configuration from elsewhere was, if that is what is meant.
     pub(crate) elsewhere: Option<PathBuf>,
     /// Configuration from elsewhere that is not meant.
@@ -51,6 +53,14 @@ enum Promoted {
 pub(crate) struct Planned {
     /// What it is and where its content is.
     pub record: Record,
+    /// The record that has its content, if that is of another name.
+    pub origin: Option<Box<Record>>,
+}
+
+impl Planned {
+    fn of(record: Record) -> Self {
+        Self { record, origin: None }
+    }
 }
 
 impl Selection {
@@ -75,6 +85,7 @@ impl Selection {
             paths,
             touched: BTreeSet::new(),
             promoted: HashMap::new(),
+            renamed: HashMap::new(),
             elsewhere,
         };
         made.look_closer(chain)?;
@@ -91,6 +102,7 @@ impl Selection {
             databases: BTreeSet::new(),
             touched: BTreeSet::new(),
             promoted: HashMap::new(),
+            renamed: HashMap::new(),
             elsewhere: None,
             withheld: Vec::new(),
         }
@@ -130,6 +142,8 @@ impl Selection {
             let mut names = names.iter();
             let Some(first) = names.next() else { continue };
             self.promoted.extend(names.map(|name| (name.clone(), Promoted::Link(first.clone()))));
+            let entry = Entry { path: first.clone(), ..record.entry.clone() };
+            self.renamed.insert(record.entry.path.clone(), entry);
             self.promoted.insert(first.clone(), Promoted::File(Box::new(record)));
         }
         Ok(())
@@ -171,15 +185,21 @@ impl Selection {
         }))
     }
 
-    fn as_made(&self, mut record: Record) -> Record {
+    /// What an archive calls by `path` and is made under another name.
+    pub(crate) fn made_of(&self, path: &RelPath) -> Option<&Entry> {
+        self.renamed.get(path)
+    }
+
+    fn as_made(&self, mut record: Record) -> Planned {
         match self.promoted.get(&record.entry.path) {
-            None => record,
+            None => Planned::of(record),
             Some(Promoted::File(file)) => {
-                Record { entry: Entry { path: record.entry.path, ..file.entry.clone() }, ..*file.clone() }
+                let entry = Entry { path: record.entry.path, ..file.entry.clone() };
+                Planned { record: Record { entry, ..*file.clone() }, origin: Some(file.clone()) }
             }
             Some(Promoted::Link(to)) => {
                 record.entry.kind = Kind::Link { to: to.clone() };
-                record
+                Planned::of(record)
             }
         }
     }
@@ -213,14 +233,14 @@ impl Leading<'_> {
         self.directories.last().is_some_and(|deepest| deepest.0.entry.path != *path)
     }
 
-    fn make(&mut self, path: &RelPath, last: Option<Record>) -> Vec<Planned> {
+    fn make(&mut self, path: &RelPath, last: Option<Planned>) -> Vec<Planned> {
         let is_leading = |known: &&mut (Record, bool)| !known.1 && path.is_within(&known.0.entry.path);
         let mut made = Vec::new();
         for (record, is_made) in self.directories.iter_mut().filter(is_leading) {
             *is_made = true;
-            made.push(Planned { record: record.clone() });
+            made.push(Planned::of(record.clone()));
         }
-        made.extend(last.map(|record| Planned { record }));
+        made.extend(last);
         made
     }
 }

@@ -79,12 +79,16 @@ impl Staged<'_> {
             matches!(record.entry.kind, Kind::File { .. }) && record.at.is_some_and(|at| at.archive == number)
         };
         let mut records = self.entries()?.filter_map(|planned| match planned {
-            Ok(planned) if is_here(&planned.record) => Some(Ok(planned.record)),
+            Ok(planned) if is_here(&planned.record) => {
+                Some(Ok(planned.origin.map_or(planned.record, |origin| *origin)))
+            }
             Ok(_) => None,
             Err(error) => Some(Err(Failure::Other(Box::new(error)))),
         });
         let archive = self.chain.archive(number);
-        let extracted = archive.extract(&mut records, workers, &|record, content| put.put(&record.entry, content));
+        let extracted = archive.extract(&mut records, workers, &|record, content| {
+            put.put(self.selection.made_of(&record.entry.path).unwrap_or(&record.entry), content)
+        });
         extracted.map_err(|failure| failure.named(self.chain.path_of(number), root))
     }
 }
