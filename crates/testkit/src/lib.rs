@@ -1,17 +1,21 @@
 //! Doubles, models and conformance suites. Used from the `tests/` folders only: this crate imports the crates it tests.
 //!
 //! - [`SimBacking`]: a disk in memory whose power can be cut, whose user can be killed, whose space can run out.
-//! - [`conform`]: what every [`Backing`](strongroom_vault::Backing) must do, asked of the real and of the simulated one.
+//! - [`conform`]: what every [`Backing`](strongroom_vault::Backing) must do, asked of the real and of the simulated one; and every
+//!   [`Source`](strongroom_tree::Source) and [`Sink`](strongroom_tree::Sink).
+//! - [`MemTree`]: a tree in memory, for whatever files flow out of or into.
 //! - [`ReferenceTree`], [`Op`]: a POSIX tree in clear, and operations to compare a vault with it.
 //! - [`Mounted`]: a vault used by paths, for the comparison.
 
 pub mod conform;
+mod mem_tree;
 mod mounted;
 mod op;
 mod random;
 mod reference_tree;
 mod sim;
 
+pub use mem_tree::{MemContent, MemTree};
 pub use mounted::{Fixture, Mounted};
 pub use op::{Op, Place, SLOTS, at, content_op, names, op, ops, under};
 pub use random::{Dice, SeededRandom, bytes};

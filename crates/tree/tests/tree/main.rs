@@ -1,6 +1,7 @@
 //! Trees of this machine: walked, planted, compared.
 
 mod compare;
+mod conformance;
 mod plant;
 mod sample;
 mod transfer;
