@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Seek, Write},
+    io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -80,14 +81,28 @@ pub(super) fn take(
         }
         Err(error) => return Err(error),
     };
-    let (verdict, facts, warnings) = examine(&copy, sqlite.depth, &before);
+    let marking = || WorkloadError::on("marking the copy of", &found.path);
+    let versions = mark(&content, [1, 1]).map_err(marking())?;
+    let (verdict, mut facts, warnings) = examine(&copy, sqlite.depth, &before);
+    drop(copy);
+    mark(&content, versions).map_err(marking())?;
+    facts.insert("journal".to_owned(), if found.is_wal() { "wal" } else { "rollback" }.to_owned());
     if let Verdict::Damaged(damage) = verdict {
         return source.blame(&connection, sqlite.depth, &before, damage);
     }
-    let len =
-        content.seek(std::io::SeekFrom::End(0)).map_err(WorkloadError::on("measuring the copy of", &found.path))?;
+    let len = content.seek(SeekFrom::End(0)).map_err(WorkloadError::on("measuring the copy of", &found.path))?;
     content.rewind().map_err(WorkloadError::on("rewinding the copy of", &found.path))?;
     Ok(Outcome::Taken(Taken { content, len, verdict, facts, warnings }))
+}
+
+/// Says in a copy's header which kind of journal it has, 1 for one to roll back, 2 for a write-ahead log; gives what it
+/// said before. A copy is read as one with the first kind: for the second, SQLite would make files beside a name that is
+/// not there.
+fn mark(content: &File, versions: [u8; 2]) -> io::Result<[u8; 2]> {
+    let mut before = [0; 2];
+    content.read_exact_at(&mut before, 18)?;
+    content.write_all_at(&versions, 18)?;
+    Ok(before)
 }
 
 /// Whether SQLite may not read it, or may not do what it would have to do first: make a -shm file, roll a journal back.
@@ -124,9 +139,9 @@ impl Original<'_> {
         let Some(named) = scratch.named()? else { return self.copy_in_memory(connection, scratch) };
         let failed = |source| self.failed("copying", source);
         let mut copy = fresh(named.path()).map_err(failed)?;
-        // A second look at it, which must not find out that it is in WAL mode: it would make a -wal file beside a name
-        // that is gone.
-        let reader = connect(named.path(), Entrance::Immutable, Duration::ZERO).map_err(failed)?;
+        // SQLite opens by name only; so whoever is to read the copy must have it open before it loses its name, and must
+        // not read before there is something to be read.
+        let reader = connect(named.path(), Entrance::ReadOnly, Duration::ZERO).map_err(failed)?;
         let content = named.unlink().map_err(WorkloadError::on("taking the name off the copy of", self.path))?;
         self.all_pages(connection, &mut copy)?;
         drop(copy);
@@ -159,8 +174,7 @@ impl Original<'_> {
         content.write_all(&pages).map_err(WorkloadError::on("keeping in memory the copy of", self.path))?;
         let mut reader = Connection::open_in_memory().map_err(failed)?;
         let mut readable = pages.to_vec();
-        // In memory there is no write-ahead log, and SQLite refuses a database that wants one.
-        readable.iter_mut().take(20).skip(18).for_each(|version| *version = 1);
+        readable[18..20].fill(1);
         reader.deserialize_read_exact(rusqlite::MAIN_DB, &*readable, readable.len(), true).map_err(failed)?;
         careful(&reader).map_err(failed)?;
         Ok((reader, content))
