@@ -145,7 +145,7 @@ impl Peer {
             command.args(["create", "--type", kind]).arg(&job.tree).arg("--output").arg(&place);
         };
         match work {
-            Work::Create => create(command.args(["--events", "/dev/null"]), "full"),
+            Work::Create => create(&mut command, "full"),
             Work::CreateVerified => create(&mut command, "full"),
             Work::Again => create(&mut command, "incremental"),
             Work::Verify => drop(command.arg("verify").arg(only_file(&place))),
