@@ -8,6 +8,7 @@ mod files;
 mod lifecycle;
 mod locks;
 mod owners;
+mod trees;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
