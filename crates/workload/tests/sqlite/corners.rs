@@ -74,7 +74,7 @@ fn what_a_copy_stands_for_is_named() {
 fn a_transaction_that_a_dead_writer_had_begun_is_undone_in_the_copy() {
     let world = World::new(Journal::Delete);
     let mut writer = Writer::start(&world);
-    writer.wait_for(5);
+    writer.wait_for(25);
     drop(writer);
     let before = sqlite3(&world.path(), "SELECT count(*) FROM debits");
     let dead = dead_in_a_transaction(&world);
@@ -128,8 +128,8 @@ fn where_no_file_can_be_made_the_copy_lies_in_memory() {
         let scratch = Scratch::within(Path::new("/sys/kernel"));
         let captured = Sqlite::default().capture(&world.component(), &scratch, &Silent).unwrap();
         assert_eq!((captured.how, &captured.verdict), (How::Snapshot, &Verdict::Sound));
-        whole_transactions(restored(&captured).path());
-        writer.wait_for(5);
+        let transactions = whole_transactions(restored(&captured).path());
+        writer.wait_for(transactions + 5);
     }
 }
 
@@ -192,7 +192,7 @@ fn a_restored_copy_is_checked_without_a_trace() {
 fn a_restored_copy_with_its_log_is_checked_with_it() {
     let world = World::new(Journal::Wal);
     let mut writer = Writer::with(&world, "PRAGMA wal_autocheckpoint=0;\n");
-    writer.wait_for(10);
+    writer.wait_for(30);
     writer.kill();
     let before = (world.names(), fs::read(world.beside("-wal")).unwrap());
     let report = Sqlite::default().check(&world.path()).unwrap();

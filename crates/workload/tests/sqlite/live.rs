@@ -27,7 +27,7 @@ fn every_copy_has_whole_transactions(journal: Journal) {
         let transactions = whole_transactions(restored(&captured).path());
         assert!(transactions > last, "{transactions} after {last}: the writer writes all the time");
         last = transactions;
-        writer.wait_for(5);
+        writer.wait_for(last + 5);
     }
 }
 
@@ -56,7 +56,7 @@ fn capturing_leaves_nothing_beside_the_database() {
 fn a_log_that_nobody_has_open_is_part_of_the_copy() {
     let world = World::new(Journal::Wal);
     let mut writer = Writer::with(&world, "PRAGMA wal_autocheckpoint=0;\n");
-    writer.wait_for(50);
+    writer.wait_for(70);
     writer.kill();
     fs::remove_file(world.beside("-shm")).unwrap();
     let captured = world.capture();
@@ -85,7 +85,7 @@ fn every_encrypted_copy_has_whole_transactions(journal: Journal) {
         let transactions = whole_encrypted_transactions(restored(&captured).path());
         assert!(transactions > last, "{transactions} after {last}: the writer writes all the time");
         last = transactions;
-        writer.wait_for(5);
+        writer.wait_for(last + 5);
     }
 }
 

@@ -178,11 +178,11 @@ impl Writer {
         writer
     }
 
-    /// Waits until so many more transactions were committed.
-    pub fn wait_for(&mut self, transactions: usize) {
-        let mut lines = (&mut self.committed).lines().map(Result::unwrap);
-        let seen = lines.by_ref().filter(|line| line == "committed").take(transactions).count();
-        assert_eq!(seen, transactions, "the writer writes");
+    /// Waits until so many transactions were committed in all.
+    pub fn wait_for(&mut self, transactions: u64) {
+        let mut said = (&mut self.committed).lines().map(Result::unwrap);
+        let count = said.find_map(|line| line.strip_prefix("committed ")?.parse().ok().filter(|n| *n >= transactions));
+        assert!(count.is_some_and(|count: u64| count >= transactions), "the writer writes");
     }
 
     pub fn kill(mut self) {
@@ -197,7 +197,7 @@ fn transaction(at: u64) -> String {
          INSERT INTO debits SELECT coalesce(max(at), 0) + 1, hex(randomblob(50)) FROM debits;
          UPDATE accounts SET amount = amount + 5, note = hex(randomblob(200)) WHERE id = {to};
          INSERT INTO credits SELECT coalesce(max(at), 0) + 1, hex(randomblob(50)) FROM credits; COMMIT;
-         SELECT 'committed';"
+         SELECT 'committed ' || max(at) FROM debits;"
     )
 }
 
