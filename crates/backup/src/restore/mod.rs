@@ -208,7 +208,7 @@ impl Prepared {
         }
         let _lock = lock_shared(self.chain.path().parent().unwrap_or(Path::new(".")))?;
         let staging = Staging::create(&self.target, context.random)?;
-        let (databases, warnings) = match self.stage(&staging, context) {
+        let (databases, mut warnings) = match self.stage(&staging, context) {
             Ok(staged) => staged,
             Err(cause) => return Err(undone(cause, staging.discard())),
         };
@@ -223,7 +223,11 @@ impl Prepared {
             Err(cause) => return Err(undone(cause, staging.discard())),
         };
         context.observer.observe(&Event::Phase { name: "settling", total: None });
-        let kept = staging.settle(swap)?;
+        // The new is in place: whatever goes wrong now, the restore has been made.
+        let kept = staging.settle(swap).unwrap_or_else(|error| {
+            warnings.push(format!("what was replaced is left over, and the next restore removes it: {error}"));
+            None
+        });
         Ok(self.restored(databases, kept.into_iter().collect(), warnings))
     }
 

@@ -154,9 +154,10 @@ impl Staging {
             Err(error) => return Err(BackupError::on("reading", &self.keep())(error)),
         };
         remove(&self.new_tree())?;
-        remove(&self.aside())?;
         swap.settle()?;
-        self.discard()?;
+        // Last, so that whoever finds it without the other knows that all was done.
+        remove(&self.aside())?;
+        remove(&self.path)?;
         Ok(kept)
     }
 
@@ -173,8 +174,11 @@ impl Staging {
         Ok(sync_dir(to.parent().expect("it is in a directory"))?)
     }
 
-    /// Removes it with all that is in it.
+    /// Removes it, of what was never put in place, or taken back.
     pub(crate) fn discard(self) -> Result<(), BackupError> {
+        // In this order: see `settle`.
+        remove(&self.aside())?;
+        remove(&self.new_tree())?;
         remove(&self.path)
     }
 
@@ -184,6 +188,11 @@ impl Staging {
             Swapped::Committed(swap) => {
                 self.settle(swap)?;
                 Ok(Recovered::RolledForward)
+            }
+            Swapped::Nothing if !self.new_tree().exists() => {
+                let was_settled = self.aside().exists();
+                self.discard()?;
+                Ok(if was_settled { Recovered::RolledForward } else { Recovered::Nothing })
             }
             Swapped::Nothing | Swapped::RolledBack => {
                 self.discard()?;
