@@ -43,11 +43,14 @@ fn is_whole_when_restored(flow: &Flow, journal: &str) {
             while !done.load(Ordering::Relaxed) {
                 write_pair(&writer);
                 pairs += 1;
+                // Without a moment between its transactions, nobody else gets the lock of a rollback journal.
+                std::thread::sleep(Duration::from_millis(2));
             }
             pairs
         });
+        let ending = EndsTheWriter(&is_done);
         let archives = (0..3).map(|_| flow.create(&[])).collect();
-        is_done.store(true, Ordering::Relaxed);
+        drop(ending);
         assert!(writing.join().unwrap() > 3, "the writer was not kept waiting");
         archives
     });
@@ -63,6 +66,15 @@ fn is_whole_when_restored(flow: &Flow, journal: &str) {
         drop(restored);
         ok(flow.backup("verify", &["--deep"]).arg(&archive));
         fs::remove_dir_all(&target).unwrap();
+    }
+}
+
+/// Ends the writer, also when the test fails meanwhile.
+struct EndsTheWriter<'a>(&'a AtomicBool);
+
+impl Drop for EndsTheWriter<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -85,7 +85,8 @@ impl Observer for Progress {
         }
         let now = elapsed();
         let mut state = self.state();
-        let is_new_phase = state.tally.note(event, now);
+        let is_new_phase = state.tally.begins_phase(event);
+        state.tally.note(event, now);
         if is_new_phase || state.drawn.is_none_or(|drawn| now.saturating_sub(drawn) >= INTERVAL) {
             state.drawn = Some(now);
             self.draw(&state.tally.at(now));

@@ -1,7 +1,7 @@
 //! What happens in an operation as JSON lines, one record a line, for programs that watch.
 //!
-//! `backup.started` comes first; then, as it goes, `backup.progress` (no more than two a second, and one at each change
-//! of phase), `backup.warning`, `backup.damaged` and `backup.healed`; and at last `backup.completed` or `backup.failed`. The fields are
+//! `backup.started` comes first; then, as it goes, `backup.progress` (no more than two a second, and one at the
+//! beginning and the end of each phase), `backup.warning`, `backup.damaged` and `backup.healed`; and at last `backup.completed` or `backup.failed`. The fields are
 //! described in docs/OPERATING.md; some may be added, none will change its meaning.
 
 use std::{io::Write, sync::Mutex, time::Duration};
@@ -120,9 +120,15 @@ impl<W: Write + Send, C: Fn() -> Moment + Send + Sync> Observer for Stream<W, C>
             Event::Damaged { path, what } => state.write(self.operation, "damaged", now, &about(path, what)),
             Event::Healed { path, what } => state.write(self.operation, "healed", now, &about(path, what)),
             event => {
-                let is_new_phase = state.tally.note(event, now.elapsed) || matches!(event, Event::FilesAhead(_));
+                let begins_phase = state.tally.begins_phase(event);
+                if begins_phase && state.told.is_some() {
+                    // How far the phase came that ends with this one's beginning.
+                    let standing = state.tally.at(now.elapsed);
+                    state.write(self.operation, "progress", now, &standing);
+                }
+                state.tally.note(event, now.elapsed);
                 let is_due = state.told.is_none_or(|told| now.elapsed.saturating_sub(told) >= INTERVAL);
-                if is_new_phase || is_due {
+                if begins_phase || is_due || matches!(event, Event::FilesAhead(_)) {
                     state.told = Some(now.elapsed);
                     let standing = state.tally.at(now.elapsed);
                     state.write(self.operation, "progress", now, &standing);

@@ -49,18 +49,16 @@ pub struct Standing {
 }
 
 impl Tally {
-    /// Takes note of an event that came at `now`. Says whether a new phase began with it.
-    pub fn note(&mut self, event: &Event, now: Duration) -> bool {
+    /// Whether a new phase begins with an event.
+    pub fn begins_phase(&self, event: &Event) -> bool {
+        matches!(event, Event::Phase { name, .. } if self.phase != Some(*name))
+    }
+
+    /// Takes note of an event that came at `now`.
+    pub fn note(&mut self, event: &Event, now: Duration) {
         match event {
-            Event::Phase { name, total } if self.phase == Some(*name) => {
-                self.total = total.or(self.total);
-                return false;
-            }
-            Event::Phase { name, total } => {
-                *self = Self { phase: Some(name), total: *total, ..Self::default() };
-                self.samples.push_back((now, 0));
-                return true;
-            }
+            Event::Phase { name, total } if self.phase == Some(*name) => self.total = total.or(self.total),
+            Event::Phase { name, total } => *self = Self { phase: Some(name), total: *total, ..Self::default() },
             Event::Progress(units) => self.done = self.done.saturating_add(*units),
             Event::FilesAhead(files) => self.files_total = Some(*files),
             Event::FileDone { path } => {
@@ -70,7 +68,6 @@ impl Tally {
             _ => {}
         }
         self.sample(now);
-        false
     }
 
     /// How far it is at `now`.
@@ -164,9 +161,12 @@ mod tests {
     fn a_new_phase_begins_at_nothing_and_a_better_total_does_not() {
         let mut tally = reading(None);
         tally.note(&Event::Progress(5), second(1));
-        assert!(!tally.note(&Event::Phase { name: "reading", total: Some(9) }, second(1)));
+        tally.note(&Event::Phase { name: "reading", total: Some(9) }, second(1));
         assert_eq!((tally.at(second(1)).bytes, tally.at(second(1)).bytes_total), (5, Some(9)));
-        assert!(tally.note(&Event::Phase { name: "verifying", total: None }, second(2)));
+        let verifying = Event::Phase { name: "verifying", total: None };
+        assert!(tally.begins_phase(&verifying));
+        tally.note(&verifying, second(2));
+        assert!(!tally.begins_phase(&verifying));
         assert_eq!((tally.at(second(2)).bytes, tally.at(second(2)).bytes_total), (0, None));
     }
 

@@ -15,7 +15,7 @@ use strongroom_backup::{
 use strongroom_durable::PathError;
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_tree::Filter;
-use strongroom_vault::VaultOptions;
+use strongroom_vault::{VaultOptions, VaultTree};
 
 use super::{
     cleanup,
@@ -222,26 +222,5 @@ fn give_account(account: &mut Account, created: &Created, sealed: bool) {
     account.note("issues", created.issues.len());
     if !created.complete {
         account.left_something_out();
-    }
-}
-
-struct VaultTree;
-impl VaultTree {
-    fn new(_: std::sync::Arc<strongroom_vault::Vault>) -> Self {
-        Self
-    }
-}
-impl strongroom_tree::Source for VaultTree {
-    fn entries<'a>(
-        &'a self,
-        _: &'a Filter,
-    ) -> Box<dyn Iterator<Item = Result<strongroom_tree::Entry, strongroom_tree::TreeError>> + Send + 'a> {
-        todo!()
-    }
-    fn open<'a>(
-        &'a self,
-        _: &strongroom_tree::RelPath,
-    ) -> Result<Box<dyn strongroom_tree::Content + 'a>, strongroom_tree::TreeError> {
-        todo!()
     }
 }
