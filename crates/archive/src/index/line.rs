@@ -47,6 +47,9 @@ pub struct Head {
     pub frames: u64,
     /// Where in the tar stream the entries end and `encryption_key.enc` and `metadata.json` begin.
     pub tail: u64,
+    /// SHA-256 of `encryption_key.enc`, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Hash>,
 }
 
 /// As much of a first line as every version has.
@@ -129,8 +132,9 @@ enum KindWord {
     BlockDevice,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Hash(#[serde(with = "hex::serde")] [u8; 32]);
+/// A SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hash(#[serde(with = "hex::serde")] pub [u8; 32]);
 
 fn is_zero(number: &u32) -> bool {
     *number == 0

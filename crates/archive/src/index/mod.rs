@@ -14,7 +14,7 @@ mod write;
 pub use check::Checker;
 pub use digest::Digest;
 pub use issue::{Gone, Issue};
-pub use line::Head;
+pub use line::{Hash, Head};
 pub use read::{IndexReader, Part};
 pub use record::{BaseRef, Location, Record};
 pub use write::IndexWriter;
@@ -23,9 +23,16 @@ use strongroom_tree::RelPath;
 
 use crate::{KeysInfo, Metadata};
 
+/// The most components that there may be.
+const MAX_COMPONENTS: usize = 1000;
+
 /// What the names of members of components may begin with: something within the tree, and no two of them in each
 /// other's way, nor in that of our own members, so that no two members can have the same name.
 pub fn check_prefixes(prefixes: &[&str]) -> Result<(), &'static str> {
+    // Each is compared with each.
+    if prefixes.len() > MAX_COMPONENTS {
+        return Err("there are more components than anything has");
+    }
     let parsed: Result<Vec<RelPath>, _> = prefixes.iter().map(|prefix| RelPath::parse(prefix.as_bytes())).collect();
     let parsed = parsed.map_err(|refused| refused.why)?;
     for (n, prefix) in parsed.iter().enumerate() {

@@ -11,6 +11,9 @@ use crate::{ArchiveError, Frame, MAX_FRAME_TAR, Metadata};
 
 /// The longest line. An entry may have 8 MiB of attributes.
 const MAX_LINE: u64 = 16 << 20;
+/// No algorithm makes a frame shorter than this. Together with the length of the container it bounds the table of frames,
+/// which is all of the index that is kept in memory.
+const MIN_PACKED: u64 = 8;
 /// The largest window of zstd, as a power of two, that is taken on: 8 MiB.
 const MAX_WINDOW: u32 = 23;
 
@@ -39,12 +42,13 @@ pub struct IndexReader<R: Read> {
 }
 
 impl<R: Read> IndexReader<R> {
-    /// Reads the head and the frames of a stored index that claims to be `plain_len` bytes long when decompressed.
-    pub fn open(stored: R, plain_len: u64) -> Result<Self, ArchiveError> {
+    /// Reads the head and the frames of a stored index that claims to be `plain_len` bytes long when decompressed, and
+    /// before which the container has `frames_len` bytes.
+    pub fn open(stored: R, plain_len: u64, frames_len: u64) -> Result<Self, ArchiveError> {
         let mut lines = Lines::new(stored, plain_len)?;
         let head = lines.head()?;
         check_head(&head)?;
-        let (frames, ahead) = lines.frames(head.frames)?;
+        let (frames, ahead) = lines.frames(head.frames, frames_len)?;
         let checker = Checker::new(&head);
         Ok(Self { lines, head, frames, ahead: Some(ahead), checker, counted: End::default(), ended: false })
     }
@@ -171,8 +175,8 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// `count` frames, and the line after them.
-    fn frames(&mut self, count: u64) -> Result<(Vec<Frame>, Line<'static>), ArchiveError> {
+    /// `count` frames, which must be where frames are, and the line after them.
+    fn frames(&mut self, count: u64, frames_len: u64) -> Result<(Vec<Frame>, Line<'static>), ArchiveError> {
         let mut frames: Vec<Frame> = Vec::new();
         loop {
             let line = self.line()?.ok_or(ArchiveError::Index { why: "it was cut short" })?;
@@ -186,18 +190,22 @@ impl<R: Read> Lines<R> {
                 let after = frames
                     .last()
                     .map_or((0, 0), |last| (last.offset + last.packed_len, last.tar_offset + last.tar_len));
-                frames.push(frame(after, lengths)?);
+                frames.push(frame(after, lengths, frames_len)?);
             }
         }
     }
 }
 
-fn frame((offset, tar_offset): (u64, u64), [packed_len, tar_len]: [u64; 2]) -> Result<Frame, ArchiveError> {
-    if packed_len == 0 || tar_len == 0 || tar_len > MAX_FRAME_TAR as u64 || !tar_len.is_multiple_of(512) {
+fn frame(
+    (offset, tar_offset): (u64, u64),
+    [packed_len, tar_len]: [u64; 2],
+    frames_len: u64,
+) -> Result<Frame, ArchiveError> {
+    if packed_len < MIN_PACKED || tar_len == 0 || tar_len > MAX_FRAME_TAR as u64 || !tar_len.is_multiple_of(512) {
         return Err(ArchiveError::Index { why: "a frame is empty, too long, or not in whole blocks" });
     }
-    if offset.checked_add(packed_len).is_none() || tar_offset.checked_add(tar_len).is_none() {
-        return Err(ArchiveError::Index { why: "a frame has no end" });
+    if offset.checked_add(packed_len).is_none_or(|end| end > frames_len) || tar_offset.checked_add(tar_len).is_none() {
+        return Err(ArchiveError::Index { why: "a frame is not where frames are" });
     }
     Ok(Frame { offset, packed_len, tar_offset, tar_len })
 }

@@ -101,7 +101,10 @@ pub fn decode(tar: &[u8]) -> Result<Option<Decoded>, Malformed> {
         if end > tar.len() as u64 {
             return Err(Malformed("an extended header is cut off"));
         }
-        let data = &tar[at..at + size as usize];
+        let (data, padding) = tar[at..end as usize].split_at(size as usize);
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(Malformed("an extended header does not end in zeros"));
+        }
         at = end as usize;
         match letter {
             b'x' => said.records(data)?,

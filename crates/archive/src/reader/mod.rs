@@ -21,7 +21,7 @@ pub use self::extract::Each;
 use self::{content::Stored, frames::Direct, verify::Tail};
 use crate::{
     ArchiveError, BaseRef, Container, Facts, Frame, Gone, Issue, Metadata, Record,
-    index::{IndexReader, Part, member_name},
+    index::{Hash, IndexReader, Part, member_name},
 };
 
 /// An open archive. Shared by threads.
@@ -31,6 +31,7 @@ pub struct Archive {
     archives: Vec<BaseRef>,
     frames: Vec<Frame>,
     tail: u64,
+    keys: Option<Hash>,
 }
 
 /// The lines of an index after its head.
@@ -44,10 +45,17 @@ impl Archive {
         unlock: &mut dyn FnMut(&Facts) -> Result<Passphrase, SecretError>,
     ) -> Result<Self, ArchiveError> {
         let container = Container::open(file, unlock)?;
-        let (head, frames) = IndexReader::open(container.index()?, container.index_plain_len())?.into_head();
+        let (head, frames) = parts(&container)?.into_head();
         check_frames(&container, &frames, head.tail)?;
         check_facts(&container, &head.metadata)?;
-        Ok(Self { container, metadata: head.metadata, archives: head.archives, frames, tail: head.tail })
+        Ok(Self {
+            container,
+            metadata: head.metadata,
+            archives: head.archives,
+            frames,
+            tail: head.tail,
+            keys: head.keys,
+        })
     }
 
     /// The container that it is in.
@@ -140,7 +148,7 @@ impl Archive {
     }
 
     fn parts(&self) -> Result<Parts<'_>, ArchiveError> {
-        IndexReader::open(self.container.index()?, self.container.index_plain_len())
+        parts(&self.container)
     }
 
     fn collect<T>(&self, wanted: impl Fn(Part) -> Option<T>) -> Result<Vec<T>, ArchiveError> {
@@ -167,6 +175,10 @@ impl Archive {
         let last = at.tar_offset.saturating_add(at.tar_len).saturating_sub(1);
         matches!((self.frame_number(at.tar_offset), self.frame_number(last)), (Ok(first), Ok(last)) if first == last)
     }
+}
+
+fn parts(container: &Container) -> Result<Parts<'_>, ArchiveError> {
+    IndexReader::open(container.index()?, container.index_plain_len(), container.frames_len())
 }
 
 /// Frames fill the container up to the index, and are the whole tar stream.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use strongroom_crypto::Sha256;
 use strongroom_event::{Event, Observer};
 use strongroom_tree::Kind;
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     ArchiveError, Counts, KeysInfo, Location, Metadata,
-    index::Part,
+    index::{Hash, Part},
     pax::{self, Is, Malformed, padded},
     tally::{Tally, content_sha256},
 };
@@ -198,7 +199,10 @@ impl Tail {
             if end > rest.len() || header.what != Is::File || header.data_len > Metadata::MAX_LEN as u64 {
                 return Err(refused("a member at its end is not as it must be"));
             }
-            let data = &rest[header.header_len..header.header_len + header.data_len as usize];
+            let (data, padding) = rest[header.header_len..end].split_at(header.data_len as usize);
+            if padding.iter().any(|&byte| byte != 0) {
+                return Err(refused("a member does not end in zeros"));
+            }
             let place = match &*header.name {
                 name if name == KeysInfo::MEMBER.as_bytes() && metadata.is_none() => &mut keys,
                 name if name == Metadata::MEMBER.as_bytes() => &mut metadata,
@@ -211,6 +215,9 @@ impl Tail {
         }
         if rest.len() != pax::END.len() {
             return Err(refused("something comes after its end"));
+        }
+        if keys.as_deref().map(|keys| Hash(Sha256::of(keys))) != archive.keys {
+            return Err(refused("encryption_key.enc is not what the index has the hash of"));
         }
         let metadata = metadata.ok_or(refused("there is no metadata.json at its end"))?;
         let metadata = serde_json::from_slice(&metadata).map_err(|source| ArchiveError::Metadata { source })?;

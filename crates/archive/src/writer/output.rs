@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use strongroom_crypto::Sha256;
 use strongroom_event::Event;
 use strongroom_tree::{Kind, Meta};
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     ArchiveError, ContainerWriter, Issue, KeysInfo, Metadata, Record,
-    index::{Checker, Head, IndexWriter},
+    index::{Checker, Hash, Head, IndexWriter},
     pax::{self, END, What, padding},
     tally::Tally,
 };
@@ -82,6 +83,7 @@ impl<'j, W: Write> Output<'j, W> {
             archives: self.job.archives.clone(),
             frames: self.container.frames().len() as u64,
             tail,
+            keys: self.job.keys.as_ref().map(|keys| Hash(Sha256::of(keys))),
         };
         let (mut index, plain_len) = self.index.finish(head, self.container.frames(), &gone, &self.issues)?;
         let (out, finished) = self.container.finish(&mut index, plain_len)?;
