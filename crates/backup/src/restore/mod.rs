@@ -242,7 +242,8 @@ impl Prepared {
         let staged = Staged { chain: &self.chain, selection: &self.selection, work: &self.work, planting };
         let root = staging.new_tree();
         let mut warnings = staged.make(&root, context)?;
-        staged.prove(&root, !warnings.is_empty(), context)?;
+        let unproven = staged.prove(&root, !warnings.is_empty(), context)?;
+        warnings.extend(unproven);
         if !self.request.check_databases {
             return Ok((Vec::new(), warnings));
         }

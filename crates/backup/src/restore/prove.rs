@@ -1,11 +1,11 @@
 //! Reads what was staged, and compares it with what the archive says: nothing is put in place that was not read back.
 
-use std::{collections::HashSet, path::Path, sync::mpsc};
+use std::{collections::HashSet, io, path::Path, sync::mpsc};
 
 use parking_lot::Mutex;
 use strongroom_archive::Record;
 use strongroom_event::Event;
-use strongroom_tree::{Entry, Filter, Kind, LocalTree, Owners, Planting, RelPath, Source, Timestamp};
+use strongroom_tree::{Entry, Filter, Kind, LocalTree, Owners, Planting, RelPath, Source, Timestamp, TreeError};
 use strongroom_workload::{Capture, Sqlite, Verdict};
 
 use super::stage::Staged;
@@ -15,19 +15,26 @@ use crate::{BackupError, Context, content};
 const COARSEST: i64 = 2;
 
 impl Staged<'_> {
-    /// Compares everything below `root` with what was to be made.
-    pub(crate) fn prove(&self, root: &Path, has_losses: bool, context: &Context<'_>) -> Result<(), BackupError> {
+    /// Compares everything below `root` with what was to be made. Gives what the running user may not look at: modes are
+    /// those of the archive by now.
+    pub(crate) fn prove(
+        &self,
+        root: &Path,
+        has_losses: bool,
+        context: &Context<'_>,
+    ) -> Result<Vec<String>, BackupError> {
         context.observer.observe(&Event::Phase { name: "proving", total: Some(self.work.bytes) });
         context.observer.observe(&Event::FilesAhead(self.work.entries));
         let tree = LocalTree::open(root).map_err(BackupError::tree(root))?;
         let expected = Expected { planting: self.planting, has_losses, there: &self.work.there };
         let wrong = Mutex::new(None);
-        std::thread::scope(|scope| {
+        let unread = Mutex::new(Vec::new());
+        let closed = std::thread::scope(|scope| {
             // The receivers go with the threads, so that none is left waiting when one has failed.
             let (files, queue) = mpsc::sync_channel::<Record>(context.workers * 16);
             let queue = std::sync::Arc::new(Mutex::new(queue));
             for _ in 0..context.workers.max(1) {
-                let (queue, tree, wrong) = (queue.clone(), &tree, &wrong);
+                let (queue, tree, wrong, unread) = (queue.clone(), &tree, &wrong, &unread);
                 let (observer, is_stopped) = (context.observer, context.is_stopped);
                 scope.spawn(move || {
                     loop {
@@ -37,7 +44,8 @@ impl Staged<'_> {
                             continue;
                         }
                         match prove_content(tree, &record) {
-                            Ok(()) => observer.observe(&Event::Progress(record.entry.len())),
+                            Ok(true) => observer.observe(&Event::Progress(record.entry.len())),
+                            Ok(false) => unread.lock().push(record.entry.path.clone()),
                             Err(why) => *wrong.lock() = Some(damaged(root, &record.entry.path, &why)),
                         }
                         observer.observe(&Event::FileDone { path: record.entry.path.as_bytes().to_vec() });
@@ -52,39 +60,62 @@ impl Staged<'_> {
         if (context.is_stopped)() {
             return Err(BackupError::Stopped);
         }
-        wrong.into_inner().map_or(Ok(()), Err)
+        wrong.into_inner().map_or(Ok(()), Err)?;
+        let mut unproven = closed;
+        unproven.extend(unread.into_inner());
+        Ok(unproven.iter().map(|path| format!("{path} may not be read by you, and was not read back")).collect())
     }
 
-    /// Everything but content, which is left to `hash`.
+    /// Everything but content, which is left to `hash`. Gives the directories that could not be looked into.
     fn compare(
         &self,
         tree: &LocalTree,
         root: &Path,
         expected: &Expected<'_>,
         mut hash: impl FnMut(Record),
-    ) -> Result<(), BackupError> {
+    ) -> Result<Vec<RelPath>, BackupError> {
         let everything = Filter::everything();
         let mut found = tree.entries(&everything);
-        let mut next = || found.next().transpose().map_err(BackupError::tree(root));
+        let mut unseen = Vec::new();
+        let mut next = || loop {
+            match found.next() {
+                None => return Ok((None, std::mem::take(&mut unseen))),
+                Some(Ok(entry)) => return Ok((Some(entry), std::mem::take(&mut unseen))),
+                // Of directories that their owner may not enter, and is about to get.
+                Some(Err(error)) if is_denied(&error) => unseen.push(error.path),
+                Some(Err(error)) => return Err(BackupError::tree(root)(error)),
+            }
+        };
+        let (mut there, mut closed) = next()?;
         for planned in self.entries()? {
             let record = planned?.record;
             if expected.is_left_out(&record.entry) {
                 continue;
             }
-            let there = next()?.ok_or_else(|| damaged(root, &record.entry.path, "it was not made"))?;
-            if there.path != record.entry.path {
-                return Err(damaged(root, &record.entry.path, "it was not made, or something else was"));
+            let path = &record.entry.path;
+            if closed.iter().any(|dir| path.is_within(dir)) {
+                continue;
             }
-            expected.compare(&record.entry, &there).map_err(|why| damaged(root, &there.path, why))?;
+            let Some(entry) = there.filter(|there| there.path == *path) else {
+                return Err(damaged(root, path, "it was not made, or something else was"));
+            };
+            expected.compare(&record.entry, &entry).map_err(|why| damaged(root, path, why))?;
             if matches!(record.entry.kind, Kind::File { .. }) {
                 hash(record);
             }
+            let (after, unseen) = next()?;
+            there = after;
+            closed.extend(unseen);
         }
-        match next()? {
-            None => Ok(()),
+        match there {
+            None => Ok(closed),
             Some(more) => Err(damaged(root, &more.path, "nobody made it")),
         }
     }
+}
+
+fn is_denied(error: &TreeError) -> bool {
+    error.source.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Opens the databases among what was staged. Nobody else can have them open.
@@ -112,11 +143,14 @@ pub(crate) fn open_databases(
     Ok((sound, warnings))
 }
 
-fn prove_content(tree: &LocalTree, record: &Record) -> Result<(), String> {
-    let path = &record.entry.path;
-    let mut content = tree.open(path).map_err(|error| error.to_string())?;
+/// Whether it could be read, and is what it should be.
+fn prove_content(tree: &LocalTree, record: &Record) -> Result<bool, String> {
+    let mut content = match tree.open(&record.entry.path) {
+        Err(error) if is_denied(&error) && record.entry.meta.mode & 0o400 == 0 => return Ok(false),
+        opened => opened.map_err(|error| error.to_string())?,
+    };
     let hash = content::hash(&mut *content, record.entry.len()).map_err(|error| error.to_string())?;
-    if Some(hash) == record.sha256 { Ok(()) } else { Err("its content is not what is in the archive".into()) }
+    if Some(hash) == record.sha256 { Ok(true) } else { Err("its content is not what is in the archive".into()) }
 }
 
 fn damaged(root: &Path, path: &RelPath, what: &str) -> BackupError {
