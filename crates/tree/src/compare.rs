@@ -94,9 +94,10 @@ impl Compare<'_> {
     fn walk(&self, filter: &Filter, files: mpsc::SyncSender<RelPath>) {
         let mut first = self.first.entries(filter).peekable();
         let mut second = self.second.entries(filter).peekable();
+        let (mut hidden_in_first, mut hidden_in_second) = (Hidden::default(), Hidden::default());
         while !self.has_enough() {
-            self.pass_errors(&mut first, Side::First);
-            self.pass_errors(&mut second, Side::Second);
+            self.pass_errors(&mut first, Side::First, &mut hidden_in_first);
+            self.pass_errors(&mut second, Side::Second, &mut hidden_in_second);
             let order = match (first.peek(), second.peek()) {
                 (Some(Ok(first)), Some(Ok(second))) => first.path.cmp(&second.path),
                 (Some(_), _) => Ordering::Less,
@@ -106,22 +107,30 @@ impl Compare<'_> {
             let of_first = if order.is_le() { first.next().and_then(Result::ok) } else { None };
             let of_second = if order.is_ge() { second.next().and_then(Result::ok) } else { None };
             match (of_first, of_second) {
-                (Some(first), Some(second)) => {
-                    if self.entries(&first, &second) {
-                        // It fails only if all workers panicked, which is told when they are joined.
-                        let _ = files.send(first.path);
-                    }
+                (Some(first), Some(second)) => self.both(&first, &second, &files),
+                (Some(entry), None) if !hidden_in_second.has(&entry.path) => {
+                    self.tell(&entry.path, What::OnlyIn(Side::First));
                 }
-                (Some(entry), None) => self.tell(&entry.path, What::OnlyIn(Side::First)),
-                (None, Some(entry)) => self.tell(&entry.path, What::OnlyIn(Side::Second)),
-                (None, None) => {}
+                (None, Some(entry)) if !hidden_in_first.has(&entry.path) => {
+                    self.tell(&entry.path, What::OnlyIn(Side::Second));
+                }
+                _ => {}
             }
         }
     }
 
-    fn pass_errors(&self, walk: &mut Walk<'_>, side: Side) {
+    fn both(&self, first: &Entry, second: &Entry, files: &mpsc::SyncSender<RelPath>) {
+        if self.entries(first, second) {
+            // It fails only if all workers panicked, which is told when they are joined.
+            let _ = files.send(first.path.clone());
+        }
+    }
+
+    /// Tells of what cannot be read next.
+    fn pass_errors(&self, walk: &mut Walk<'_>, side: Side, hidden: &mut Hidden) {
         while let Some(Err(error)) = walk.next_if(Result::is_err) {
             self.tell(&error.path, What::Unreadable(side, error.source.to_string()));
+            hidden.0.push(error.path);
         }
     }
 
@@ -256,6 +265,18 @@ impl Compare<'_> {
 
     fn found(&self) -> MutexGuard<'_, Vec<Difference>> {
         self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// What could not be read in one tree. The other may have it, and what is in it, without being alone in that.
+#[derive(Default)]
+struct Hidden(Vec<RelPath>);
+
+impl Hidden {
+    /// Whether `path` is, or is in, one of them. Asked in the order of the walk.
+    fn has(&mut self, path: &RelPath) -> bool {
+        self.0.retain(|hidden| hidden >= path || path.is_within(hidden));
+        self.0.iter().any(|hidden| path.is_within(hidden))
     }
 }
 

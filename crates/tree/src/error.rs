@@ -1,6 +1,6 @@
 //! Why an entry could not be walked, read or made.
 
-use std::io;
+use std::{io, path::Path};
 
 use crate::{NotWithin, RelPath};
 
@@ -22,6 +22,13 @@ impl TreeError {
     pub fn on<E: Into<io::Error>>(attempted: &'static str, path: &RelPath) -> impl FnOnce(E) -> TreeError + use<E> {
         let path = path.clone();
         move |source| TreeError { attempted, path, source: source.into() }
+    }
+
+    /// The root itself could not be opened: the one error that needs the path of this machine.
+    pub(crate) fn of_root(root: &Path, errno: rustix::io::Errno) -> TreeError {
+        let source = io::Error::from(errno);
+        let source = io::Error::new(source.kind(), format!("{}: {source}", root.display()));
+        TreeError { attempted: "opening", path: RelPath::root(), source }
     }
 
     /// Whether the entry was there a moment ago, and is gone.

@@ -46,7 +46,7 @@ impl LocalTree {
 
     /// The directory at `path`, which alone may be a symbolic link.
     pub fn open_with(path: &Path, crossing: Crossing) -> Result<Self, TreeError> {
-        let root = fs::open(path, PASSING, Mode::empty()).map_err(TreeError::on("opening", &RelPath::root()))?;
+        let root = fs::open(path, PASSING, Mode::empty()).map_err(|errno| TreeError::of_root(path, errno))?;
         Ok(Self::from_fd(root, crossing))
     }
 

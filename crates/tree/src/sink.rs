@@ -43,10 +43,9 @@ const PIECE: usize = 1 << 20;
 impl<'o> LocalSink<'o> {
     /// The directory at `root`, which exists. What cannot be kept is told to `observer` as a warning, and noted.
     pub fn open(root: &Path, planting: Planting, observer: &'o dyn Observer) -> Result<Self, TreeError> {
-        let opening = TreeError::on("opening", &RelPath::root());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Not O_PATH: syncfs(2) tells this descriptor of what failed since it was opened.
-        let root = fs::open(root, flags, Mode::empty()).map_err(opening)?;
+        let root = fs::open(root, flags, Mode::empty()).map_err(|errno| TreeError::of_root(root, errno))?;
         Ok(Self::from_fd(root, planting, observer))
     }
 

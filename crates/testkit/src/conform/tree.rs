@@ -243,7 +243,8 @@ fn generated(seed: u64) -> MemTree {
         };
         let mut entry = entry(path.clone(), kind);
         entry.meta.mtime.nanoseconds = dice.below(1_000_000_000) as u32;
-        entry.meta.mode = [0o600, 0o644, 0o755, 0o700][dice.below(4)];
+        // A directory that cannot be searched hides what is in it from all but root.
+        entry.meta.mode = if entry.is_dir() { [0o700, 0o3755][dice.below(2)] } else { [0o600, 0o754][dice.below(2)] };
         match &entry.kind {
             Kind::Directory => dirs.push(path),
             Kind::File { len } => {

@@ -9,7 +9,8 @@ use std::{
 
 use strongroom_event::Silent;
 use strongroom_tree::{
-    Comparison, Difference, Filter, LocalSink, LocalTree, Planting, Side, Timestamp, What, compare, transfer,
+    Comparison, Content, Difference, Entry, Filter, LocalSink, LocalTree, Planting, RelPath, Side, Source, Timestamp,
+    TreeError, What, compare, transfer,
 };
 
 use crate::sample::{fill, path, set_time, set_xattr};
@@ -158,6 +159,48 @@ fn holes_are_compared_only_where_asked() {
     let with_holes = Comparison { holes: true, ..bytes_only };
     let expected = [Difference { path: path("f"), what: What::Holes(Side::First) }];
     assert_eq!(differences(first.path(), second.path(), &with_holes), expected);
+}
+
+/// A tree of which parts cannot be walked.
+struct Partly<'a>(&'a LocalTree, &'a [&'a str]);
+
+impl Source for Partly<'_> {
+    fn entries<'a>(&'a self, filter: &'a Filter) -> Box<dyn Iterator<Item = Result<Entry, TreeError>> + Send + 'a> {
+        let hidden = |at: &RelPath| self.1.iter().map(|name| path(name)).find(|name| at.is_within(name));
+        let entries = self.0.entries(filter).filter_map(move |entry| match entry {
+            Ok(entry) => match hidden(&entry.path) {
+                None => Some(Ok(entry)),
+                Some(name) if name == entry.path => {
+                    Some(Err(TreeError::on("looking at", &name)(rustix::io::Errno::IO)))
+                }
+                Some(_) => None,
+            },
+            error => Some(error),
+        });
+        Box::new(entries)
+    }
+
+    fn open<'a>(&'a self, path: &RelPath) -> Result<Box<dyn Content + 'a>, TreeError> {
+        self.0.open(path)
+    }
+}
+
+#[test]
+fn what_cannot_be_read_in_one_tree_is_not_said_to_be_missing_there() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [&first, &second] {
+        for name in ["a/in/deep", "b", "c/in", "d"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+    }
+    fs::create_dir(first.path().join("e")).unwrap();
+    let (first, second) = (LocalTree::open(first.path()).unwrap(), LocalTree::open(second.path()).unwrap());
+    let partly = Partly(&second, &["a", "b", "c/in"]);
+    let names_only = Comparison { times: false, ..Comparison::default() };
+    let found = compare(&first, &partly, &Filter::everything(), &names_only, &Silent);
+    let told: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let unreadable = |name| format!("{name}: the second cannot be read: Input/output error (os error 5)");
+    assert_eq!(told, [unreadable("a"), unreadable("b"), unreadable("c/in"), "e: only in the first".into()]);
 }
 
 #[test]

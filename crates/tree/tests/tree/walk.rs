@@ -156,7 +156,7 @@ pub fn deep(dir: &Path, depth: usize) {
 
 #[test]
 fn a_tree_may_be_deeper_than_descriptors_and_paths_go() {
-    const DEPTH: usize = 600;
+    const DEPTH: usize = 1500;
     let dir = tempfile::tempdir().unwrap();
     deep(dir.path(), DEPTH);
     let tree = LocalTree::open(dir.path()).unwrap();
@@ -166,7 +166,8 @@ fn a_tree_may_be_deeper_than_descriptors_and_paths_go() {
         most_open = most_open.max(fs::read_dir("/proc/self/fd").unwrap().count());
     });
     let entries: Vec<_> = counting.map(Result::unwrap).collect();
-    assert!(most_open < 200, "{most_open} descriptors were open at once");
+    // Other tests may run in the same process.
+    assert!(most_open < 1000, "{most_open} descriptors were open at once");
     assert_eq!(entries.len(), 1 + 3 * DEPTH);
     assert!(entries.is_sorted_by(|a, b| a.path < b.path));
     let deepest = entries.iter().rfind(|entry| entry.path.name() == Some(b"a")).unwrap();
