@@ -19,14 +19,15 @@ fn main() -> Anyhow<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["create", dir, file] => create(dir, file, None),
-        ["create", dir, file, passphrase] => create(dir, file, Some(Passphrase::new(passphrase.into()))),
-        ["verify", file] => Ok(println!("{:?}", open(file)?.verify(2, &Silent)?)),
-        ["extract", file, dir] => extract(file, dir),
-        ["list", file] => Ok(println!("{} records", open(file)?.records()?.count())),
-        ["cat", file, path] => cat(file, path),
-        _ => Err("see the first lines of the source".into()),
+        ["create", dir, file] => create(dir, file, None)?,
+        ["create", dir, file, passphrase] => create(dir, file, Some(Passphrase::new(passphrase.into())))?,
+        ["verify", file] => println!("{:?}", open(file)?.verify(2, &Silent)?),
+        ["extract", file, dir] => extract(file, dir)?,
+        ["list", file] => println!("{} records", open(file)?.records()?.count()),
+        ["cat", file, path] => cat(file, path)?,
+        _ => return Err("see the first lines of the source".into()),
     }
+    Ok(())
 }
 
 fn open(file: &str) -> Result<Archive, ArchiveError> {

@@ -52,19 +52,20 @@ impl Tally {
             Kind::Symlink { .. } => counts.symlinks += 1,
             _ => counts.other += 1,
         }
-        counts.bytes += len;
+        // An index may claim anything; what it claims is compared with the tar headers elsewhere.
+        counts.bytes = counts.bytes.saturating_add(len);
         if matches!(record.entry.kind, Kind::File { .. }) {
             if record.at.is_some_and(|at| at.archive > 0) {
                 counts.unchanged += 1;
             } else {
                 counts.new_files += 1;
-                counts.stored_bytes += len;
+                counts.stored_bytes = counts.stored_bytes.saturating_add(len);
             }
         }
         counts.renamed += u64::from(record.renamed_from.is_some());
         let (info, digest) = &mut self.components[record.component as usize];
         info.entries += 1;
-        info.bytes += len;
+        info.bytes = info.bytes.saturating_add(len);
         digest.add(record);
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use strongroom_archive::{
     Algorithm, Archive, ArchiveError, ArchiveId, ArchiveKind, BaseRef, Body, Component, Compression, Ending, Facts,
-    Gone, Item, Job, Kdf, Metadata, Record, Seal, Settings, Totals, Written, write,
+    Gone, Item, Job, Kdf, KeysInfo, Metadata, Record, Seal, Settings, Totals, Written, write,
 };
 use strongroom_crypto::{OsRandom, Random};
 use strongroom_event::Silent;
@@ -138,7 +138,10 @@ impl Making<'_> {
             components: totals.components.clone(),
             counts: totals.counts,
             content_sha256: totals.content_sha256,
-            keys: None,
+            keys: self
+                .keys
+                .as_ref()
+                .map(|_| KeysInfo { file: KeysInfo::MEMBER.into(), sealed_under: "backup-passphrase".into() }),
             complete: totals.issues == 0,
             issues: totals.issues,
         }

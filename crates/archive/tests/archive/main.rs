@@ -2,6 +2,7 @@
 //! archives that somebody made to do harm.
 #![allow(missing_docs)]
 
+mod attacks;
 mod incremental;
 mod kit;
 mod round_trip;
