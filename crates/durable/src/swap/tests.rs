@@ -401,6 +401,76 @@ fn on_a_real_disk_what_was_not_committed_is_recovered_as_old() {
     assert!(!journal.exists());
 }
 
+/// The real names and the real journal, until the process ends.
+struct Ending<T>(T, Shared);
+
+impl Names for Ending<RealNames> {
+    fn root(&self) -> Result<u64, SwapError> {
+        self.0.root()
+    }
+
+    fn look(&self, path: &Path) -> Result<Option<u64>, SwapError> {
+        self.1.borrow_mut().call()?;
+        self.0.look(path)
+    }
+
+    fn exchange(&mut self, first: &Path, second: &Path) -> Result<(), SwapError> {
+        self.1.borrow_mut().call()?;
+        self.0.exchange(first, second)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), SwapError> {
+        self.1.borrow_mut().call()?;
+        self.0.rename(from, to)
+    }
+
+    fn sync_parent(&mut self, path: &Path) -> Result<(), SwapError> {
+        self.1.borrow_mut().call()?;
+        self.0.sync_parent(path)
+    }
+}
+
+impl Log for Ending<Journal> {
+    fn append(&mut self, record: &[u8]) -> Result<(), JournalError> {
+        SimLog(self.1.clone()).call()?;
+        Log::append(&mut self.0, record)
+    }
+
+    fn remove(&mut self) -> Result<(), JournalError> {
+        SimLog(self.1.clone()).call()?;
+        Log::remove(&mut self.0)
+    }
+}
+
+#[test]
+fn on_a_real_disk_a_process_that_ends_after_any_call_leaves_the_old_tree_or_the_new() {
+    for calls in 0.. {
+        let (dir, beside) = (real(), tempfile::tempdir().unwrap());
+        let journal = beside.path().join("journal");
+        let world = World::new();
+        world.borrow_mut().left = calls;
+        let swap = || -> Result<(), SwapError> {
+            let names = Ending(RealNames::open(dir.path())?, world.clone());
+            let plan = bind(&names, moves())?;
+            let log = Ending(Journal::create(&journal)?, world.clone());
+            let mut moving = Moving::begin(names, log, plan)?;
+            moving.perform()?;
+            moving.commit()
+        };
+        let is_done = swap().is_ok();
+        match Swap::recover(dir.path(), &journal).unwrap() {
+            Recovered::Committed(committed) => {
+                assert!(is_done, "committed after {calls} calls");
+                is_now(dir.path(), NEW);
+                committed.settle().unwrap();
+                break;
+            }
+            _ => is_now(dir.path(), OLD),
+        }
+        assert!(!is_done && !journal.exists(), "after {calls} calls");
+    }
+}
+
 #[test]
 fn the_old_may_be_gone_when_a_committed_swap_is_recovered() {
     let (dir, beside) = (real(), tempfile::tempdir().unwrap());
