@@ -29,7 +29,9 @@ mod words;
 
 pub use catalog::{Catalog, Leftover, Listed, Need, Stranger};
 pub use context::{Context, Wanted};
-pub use create::{Component, ComponentKind, Create, Created, Keys, Origin, SealedUnder, Selection, create};
+pub use create::{
+    Component, ComponentKind, Create, Created, Databases, Keys, Live, Origin, SealedUnder, Selection, create,
+};
 pub use diff::{Change, ChangeKind, Comparison, diff};
 pub use error::{BackupError, Missing};
 pub use info::{Info, ListedEntry, contents, export, info, keys_only};
@@ -39,4 +41,6 @@ pub use verify::{Checked, Verification, VerifyRequest, verify};
 
 pub use strongroom_archive::{Algorithm, ArchiveKind, Compression, Issue, Kdf, Metadata};
 pub use strongroom_schedule::Retention;
+pub use strongroom_tree::Crossing;
 pub use strongroom_tree::Owners;
+pub use strongroom_workload::{Depth, Sqlite};

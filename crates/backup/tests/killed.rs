@@ -96,8 +96,7 @@ fn killed_at(task: &str, root: &Path, call: &str, nth: u32) -> bool {
 fn has_strace() -> bool {
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if !works {
-        assert!(std::env::var_os("CI").is_none(), "strace(1) has to be there where CI is set");
-        eprintln!("skipped: strace(1) is not there, or may not trace");
+        common::skipped("strace(1) is not there, or may not trace");
     }
     works
 }

@@ -14,11 +14,14 @@ use strongroom_event::Observer;
 use strongroom_tree::{Content, Entry, Filter, Look, RelPath, Source, TreeError};
 use strongroom_workload::{Capture, Component, Scratch, Sqlite, Verdict, main_of_sidecar, name_suggests};
 
+use super::{Databases, Live};
 use crate::content;
 
 /// Captured databases, as a source that gives each file of them once.
 pub(crate) struct Captures {
     root: PathBuf,
+    /// Whether databases are looked for.
+    finds: bool,
     sqlite: Sqlite,
     scratch: Scratch,
     files: Mutex<HashMap<RelPath, File>>,
@@ -48,19 +51,23 @@ pub(crate) struct Part {
 impl Captures {
     /// Of databases below the directory `root`. Copies lie within it for as long as they are needed, without names, so
     /// that what is encrypted there stays so.
-    pub(crate) fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path, live: &Live) -> Self {
         let scratch = Scratch::within(root);
-        Self { root: root.to_owned(), sqlite: Sqlite::default(), scratch, files: Mutex::default() }
+        let finds = live.databases == Databases::Found;
+        Self { root: root.to_owned(), finds, sqlite: live.sqlite.clone(), scratch, files: Mutex::default() }
     }
 
     /// Whether there is a database at `path`, by its name and by what is in it.
     pub(crate) fn is_database(&self, path: &RelPath) -> bool {
         let name = OsStr::from_bytes(path.name().unwrap_or_default());
-        name_suggests(name) && self.is_one(path)
+        self.finds && name_suggests(name) && self.is_one(path)
     }
 
     /// The database that `path` is a companion of, if it is.
     pub(crate) fn database_of(&self, path: &RelPath) -> Option<RelPath> {
+        if !self.finds {
+            return None;
+        }
         let main = main_of_sidecar(OsStr::from_bytes(path.name()?))?;
         let main = path.parent()?.join(main.as_bytes()).ok()?;
         self.is_one(&main).then_some(main)

@@ -18,7 +18,8 @@ use strongroom_archive::{Algorithm, ArchiveKind, Compression, Issue, Kdf, Metada
 use strongroom_durable::{AtomicFile, DirLock, LockError, leftovers};
 use strongroom_event::Event;
 use strongroom_secret::Passphrase;
-use strongroom_tree::{Filter, Source};
+use strongroom_tree::{Crossing, Filter, Source};
+use strongroom_workload::Sqlite;
 
 use self::{base::Base, making::Making, opened::Opened, parts::Parts};
 use crate::{
@@ -75,6 +76,31 @@ pub struct Create<'a> {
     pub keys: Option<Keys>,
     /// Fails when the archive becomes larger than this.
     pub max_size: Option<u64>,
+    /// How a directory is read that is in use.
+    pub live: Live,
+}
+
+/// How a directory is read that is in use.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Whether what is mounted below it belongs to it.
+    pub crossing: Crossing,
+    /// Which databases are captured.
+    pub databases: Databases,
+    /// How they are.
+    pub sqlite: Sqlite,
+}
+
+/// Which databases are captured while they are written, and not copied as the files they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Databases {
+    /// Those that are found, and those that are components.
+    #[default]
+    Found,
+    /// Those that are components.
+    Listed,
+    /// None.
+    Off,
 }
 
 /// The vault's keys as they travel in an archive.

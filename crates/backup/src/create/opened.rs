@@ -8,7 +8,7 @@ use std::{
 use strongroom_tree::{Filter, LocalTree, RelPath, Source};
 use strongroom_workload::Scratch;
 
-use super::{Create, Origin, capture::Captures};
+use super::{Create, Databases, Origin, capture::Captures};
 use crate::{BackupError, restore::STAGING_WITHIN};
 
 /// The source of a backup, opened.
@@ -32,10 +32,11 @@ impl<'a> Opened<'a> {
         match &create.origin {
             Origin::Directory(path) => {
                 let path = path.canonicalize().map_err(BackupError::on("opening", path))?;
-                let tree = LocalTree::open(&path).map_err(BackupError::tree(&path))?;
+                let tree = LocalTree::open_with(&path, create.live.crossing).map_err(BackupError::tree(&path))?;
                 // Only of a mounted vault there are keys.
                 let kind = if create.keys.is_some() { "mounted-vault" } else { "directory" };
-                Ok(Self { captures: Some(Captures::of(&path)), tree: Tree::Own(tree), path, kind })
+                let captures = (create.live.databases != Databases::Off).then(|| Captures::of(&path, &create.live));
+                Ok(Self { captures, tree: Tree::Own(tree), path, kind })
             }
             Origin::Tree { source, path, kind, is_quiet: true } => {
                 Ok(Self { path: path.clone(), tree: Tree::Given(*source), captures: None, kind })
@@ -63,7 +64,7 @@ impl<'a> Opened<'a> {
     /// What was asked for, but for archives within the source and what restores of it have in progress.
     pub(crate) fn filter(&self, create: &Create<'_>) -> Result<Filter, BackupError> {
         let filter = create.filter.clone();
-        if self.captures.is_none() {
+        if let Tree::Given(_) = self.tree {
             return Ok(filter);
         }
         let place = create.place.canonicalize().map_err(BackupError::on("opening", &create.place))?;
