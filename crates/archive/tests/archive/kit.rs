@@ -174,16 +174,12 @@ pub fn records(archive: &Archive) -> Vec<Record> {
     archive.records().unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    Archive(ArchiveError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
     Tree(TreeError),
-}
-
-impl From<ArchiveError> for Failed {
-    fn from(error: ArchiveError) -> Self {
-        Self::Archive(error)
-    }
 }
 
 /// Restores everything that an archive holds itself.

@@ -95,8 +95,11 @@ impl Content for Open<'_> {
     }
 }
 
-/// What is in the archive: names, first and last bytes, marks; and the issues.
-fn kept(source: &Unsteady) -> (Vec<(String, String, bool, bool)>, Vec<Issue>) {
+/// Name, length with first and last byte, whether it is marked as changed, and as damaged.
+type Kept = (String, String, bool, bool);
+
+/// What is in the archive, and the issues.
+fn kept(source: &Unsteady) -> (Vec<Kept>, Vec<Issue>) {
     let (bytes, written) = Making::of(Algorithm::Zstd, true).write(&mut source.items().into_iter()).unwrap();
     let archive = opened(&bytes).unwrap();
     archive.verify(2, &Silent).unwrap();
@@ -118,11 +121,11 @@ fn kept(source: &Unsteady) -> (Vec<(String, String, bool, bool)>, Vec<Issue>) {
     (kept, written.issues)
 }
 
-fn whole(name: &str, content: &str) -> (String, String, bool, bool) {
+fn whole(name: &str, content: &str) -> Kept {
     (name.into(), content.into(), false, false)
 }
 
-fn rest() -> [(String, String, bool, bool); 2] {
+fn rest() -> [Kept; 2] {
     [whole("b", "0 "), whole("c", "4 lt")]
 }
 
