@@ -12,6 +12,10 @@ pub const MAX_WRAPPED_FOOTER: usize = wrapped_footer_len(Algorithm::Gzip);
 const MAGIC: [u8; 16] = *b"strongroom.foot\n";
 const VERSION: u16 = 1;
 const CHECKSUM_START: usize = FOOTER_LEN - 32;
+/// How many times as long the index may become, if it becomes longer than [`MAX_RATIO_FROM`]. A real one becomes some ten
+/// times as long; one that unpacks to terabytes would keep its reader busy for hours.
+const MAX_RATIO: u64 = 1000;
+const MAX_RATIO_FROM: u64 = 1 << 20;
 
 /// What a container says at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +95,9 @@ impl Footer {
         let end = end.and_then(|end| end.checked_add(wrapped_footer_len(self.algorithm) as u64));
         if end != Some(container_len) || self.index_len > self.index_stored_len {
             return Err(damaged("the lengths it gives do not make up the archive"));
+        }
+        if self.index_plain_len > self.index_len.saturating_mul(MAX_RATIO).saturating_add(MAX_RATIO_FROM) {
+            return Err(ArchiveError::Index { why: "it claims to become longer than an index can" });
         }
         if self.algorithm == Algorithm::None && self.tar_len != self.index_offset {
             return Err(damaged("the length it gives for the tar stream is another"));
@@ -187,8 +194,9 @@ mod tests {
             Footer { index_stored_len: u64::MAX, ..good },
             Footer { index_len: 501, ..good },
             Footer { tar_len: 9999, ..good },
+            Footer { index_plain_len: 400 * MAX_RATIO + MAX_RATIO_FROM + 1, ..good },
         ] {
-            assert!(matches!(Footer::parse(&bad.encode(), len), Err(ArchiveError::Footer { .. })), "{bad:?}");
+            assert!(Footer::parse(&bad.encode(), len).is_err_and(|why| why.is_damage()), "{bad:?}");
         }
         assert!(matches!(Footer::parse(&good.encode(), len + 1), Err(ArchiveError::Footer { .. })));
     }

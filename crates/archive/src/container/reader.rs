@@ -171,7 +171,12 @@ impl Container {
         self.footer.index_sha256
     }
 
-    /// Length of the index uncompressed, as the footer claims.
+    /// Length of the index as it is stored.
+    pub fn index_len(&self) -> u64 {
+        self.footer.index_len
+    }
+
+    /// Length of the index uncompressed, as the footer claims: at most a thousand times as long, and 1 MiB.
     pub fn index_plain_len(&self) -> u64 {
         self.footer.index_plain_len
     }

@@ -156,6 +156,10 @@ impl Archive {
         let mut found = Vec::new();
         while let Some(part) = parts.part()? {
             found.extend(wanted(part));
+            // A line takes more than a byte, however well it is compressed; unless somebody wants to fill the memory.
+            if found.len() as u64 > self.container.index_len() {
+                return Err(ArchiveError::Index { why: "it tells more than it can hold" });
+            }
         }
         Ok(found)
     }

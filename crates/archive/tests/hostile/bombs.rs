@@ -10,6 +10,11 @@ fn repeated(head: &[u8], lines: &[u8], times: usize) -> Vec<u8> {
     [zstd::encode_all(head, 1).unwrap(), lines.repeat(times)].concat()
 }
 
+/// The most that an index of so many stored bytes may claim to become.
+fn most(stored: &[u8]) -> u64 {
+    stored.len() as u64 * 1000 + (1 << 20)
+}
+
 fn head(parts: &mut Parts) -> Vec<u8> {
     format!("{}\n", parts.line("head")).into_bytes()
 }
@@ -19,7 +24,7 @@ fn a_line_without_end_is_refused() {
     let parts = Parts::good();
     let stored = repeated(b"{\"head\":\"", &vec![b'x'; 64 << 20], 1000);
     assert!(stored.len() < 20 << 20);
-    assert!(check(&parts.with_stored_index(&stored, u64::MAX)).is_err());
+    assert!(check(&parts.with_stored_index(&stored, most(&stored))).is_err());
 }
 
 #[test]
@@ -28,7 +33,28 @@ fn a_table_of_more_frames_than_the_container_can_have_is_refused() {
     let frames = format!("{}\n", json!({ "frames": vec![[1, 512]; 500_000] }));
     let stored = repeated(&head(&mut parts), frames.as_bytes(), 2000);
     assert!(stored.len() < 20 << 20);
-    assert!(check(&parts.with_stored_index(&stored, u64::MAX)).is_err());
+    assert!(check(&parts.with_stored_index(&stored, most(&stored))).is_err());
+}
+
+#[test]
+fn an_index_that_unpacks_to_terabytes_is_refused_before_it_is_unpacked() {
+    let parts = Parts::good();
+    let stored = repeated(b"", &vec![b'\n'; 64 << 20], 1000);
+    assert!(open(&parts.with_stored_index(&stored, most(&stored) + 1)).is_err());
+    assert!(open(&parts.with_stored_index(&stored, u64::MAX)).is_err());
+}
+
+#[test]
+fn a_crowd_of_issues_is_not_taken_into_memory() {
+    let mut parts = Parts::good();
+    parts.lines.pop().unwrap();
+    let issue = json!({ "issue": { "what": "vanished", "component": 0, "path": "x" } });
+    let begin: String = parts.lines.iter().map(|line| format!("{line}\n")).collect();
+    let lines = format!("{issue}\n").repeat(1_000_000);
+    let stored = repeated(begin.as_bytes(), lines.as_bytes(), 1000);
+    let archive = open(&parts.with_stored_index(&stored, most(&stored))).unwrap();
+    let why = archive.issues().unwrap_err().to_string();
+    assert!(why.contains("more than it can hold"), "{why}");
 }
 
 #[test]
