@@ -21,12 +21,21 @@ pub fn no_core_dumps() {
 /// Sets `stop` when the process is asked to end (SIGINT, SIGTERM, SIGHUP), so that what was begun can be undone. The second
 /// time, it ends at once.
 pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)) {
         // In this order: the second signal finds the flag set by the first.
         signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok(())
+}
+
+/// Whether whoever started this process has it ignore the signal, as nohup(1) does.
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: an all-zero sigaction is a valid value of the plain C struct.
+    let mut current: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is set; what is in force is written to a value that lives until the call returns.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut current) };
+    asked == 0 && current.sa_sigaction == libc::SIG_IGN
 }
 
 /// Remembers the umask of whoever started the process, before [`harden`](crate::harden) takes it away.

@@ -10,7 +10,8 @@ use strongroom_actions::{
     Context,
     audit::{Actor, AuditLog},
     backup::{
-        Algorithm, ArchiveKind, BackupCreate, Component, ComponentKind, Compression, Hook, Hooks, Kdf, Retention,
+        Algorithm, ArchiveKind, BackupCreate, Component, ComponentKind, Compression, Crossing, Databases, Depth, Hook,
+        Hooks, Kdf, Live, Retention, Sqlite,
     },
 };
 use strongroom_config::{self as config, BackupType, Config, ConfigError};
@@ -144,6 +145,7 @@ impl Settings {
             checksum: backup.checksum,
             verify: backup.verify,
             max_size: backup.max_size,
+            live: self.live(),
             hooks: self.hooks(&self.config.hooks.pre, &self.config.hooks.post),
             retention: backup.automatic_cleanup.then(|| self.retention()),
         }
@@ -152,6 +154,26 @@ impl Settings {
     /// The commands around a restore.
     pub fn restore_hooks(&self) -> Hooks {
         self.hooks(&self.config.hooks.pre_restore, &self.config.hooks.post_restore)
+    }
+
+    fn live(&self) -> Live {
+        let backup = &self.config.backup;
+        Live {
+            crossing: if backup.one_file_system { Crossing::Stay } else { Crossing::Cross },
+            databases: match backup.databases {
+                config::Databases::Auto => Databases::Found,
+                config::Databases::Listed => Databases::Listed,
+                config::Databases::Off => Databases::Off,
+            },
+            sqlite: Sqlite {
+                patience: backup.database_wait,
+                depth: match backup.database_check {
+                    config::DatabaseCheck::Full => Depth::Full,
+                    config::DatabaseCheck::Quick => Depth::Quick,
+                    config::DatabaseCheck::Off => Depth::Off,
+                },
+            },
+        }
     }
 
     fn compression(&self) -> Compression {

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 use strongroom_backup::{
-    ArchiveKind, Cleanup, CleanupRequest, Component, Compression, Create, Created, Kdf, Keys, Origin, Retention,
+    ArchiveKind, Cleanup, CleanupRequest, Component, Compression, Create, Created, Kdf, Keys, Live, Origin, Retention,
     Selection, create as make,
 };
 use strongroom_durable::PathError;
@@ -59,6 +59,8 @@ pub struct BackupCreate {
     pub verify: bool,
     /// Fails when the archive becomes larger than this.
     pub max_size: Option<u64>,
+    /// How a directory is read that is in use.
+    pub live: Live,
     /// The operator's commands around it.
     pub hooks: Hooks,
     /// What to keep: what it does not keep is deleted after the archive was made.
@@ -142,9 +144,12 @@ pub(super) fn make_archive(
         verify: request.verify,
         keys,
         max_size: request.max_size,
+        live: request.live.clone(),
     };
-    // Whoever waits for the hooks does not wait for an answer.
-    sealing()?;
+    if request.hooks.pre.is_some() {
+        // What the hook stops is not to wait for somebody's answer.
+        sealing()?;
+    }
     let told = Told::of("backup").and_path("SOURCE", source.path()).and_path("PLACE", &create.place);
     let act = || Ok(with_world(context, &|wanted| remembered.give(wanted), |world| make(&create, world))?);
     let created = around(context, &request.hooks, &told, act, ended)?;

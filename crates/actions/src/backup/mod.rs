@@ -23,5 +23,6 @@ pub use strongroom_backup::{
     Wanted,
     restore::{Listing, Mode, RestorePlan, RestoreRequest, Restored},
 };
+pub use strongroom_backup::{Crossing, Databases, Depth, Live, Sqlite};
 pub use strongroom_tree::Owners;
 pub use strongroom_workload::Hook;

@@ -9,14 +9,14 @@ use std::{
 };
 
 use serde_json::json;
-use strongroom_actions::backup::{self, ArchiveKind, VerifyRequest};
+use strongroom_actions::backup::{self, ArchiveKind, BackupError, VerifyRequest};
 use strongroom_event::Operation;
 
 use super::{Asked, archive, create::no_place, interruptible};
 use crate::{
     args::backup::{DiffArgs, ExportArgs, InfoArgs, ListArgs, VerifyArgs},
     exit::{Exit, Failure},
-    face::{Face, plain, print},
+    face::{Face, plain},
     log::Log,
     report::Report,
     settings::Settings,
@@ -44,13 +44,10 @@ pub fn info(args: &InfoArgs, settings: &Settings, face: Face) -> Result<Exit, Fa
         return Ok(Exit::OK);
     }
     // However many there are, one is held at a time.
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut each = |entry| {
-        let line = if face.json { json_line(&entry) } else { text::listed_entry(&entry) };
-        out.write_all(line.as_bytes()).map_err(to_stdout)
-    };
-    asked.with(|secrets| backup::contents(&context, &archive, secrets, &mut each))?;
-    out.flush().map_err(|error| backup_failure(to_stdout(error)))?;
+    let mut out = Listing::default();
+    let mut each = |entry| out.line(&if face.json { json_line(&entry) } else { text::listed_entry(&entry) });
+    let listed = asked.with(|secrets| backup::contents(&context, &archive, secrets, &mut each));
+    out.end(listed.map_err(Failure::from))?;
     Ok(Exit::OK)
 }
 
@@ -58,12 +55,41 @@ fn json_line(value: &impl serde::Serialize) -> String {
     format!("{}\n", serde_json::to_string(value).expect("entries are strings and numbers with string keys"))
 }
 
-fn to_stdout(source: io::Error) -> backup::BackupError {
-    backup::BackupError::Io { attempted: "writing to", path: "standard output".into(), source }
+/// Lines on standard output, as they come. A reader who has seen enough, as in `| head`, ends it without a failure.
+struct Listing {
+    out: BufWriter<io::Stdout>,
+    has_no_reader: bool,
 }
 
-fn backup_failure(error: backup::BackupError) -> Failure {
-    error.into()
+impl Default for Listing {
+    fn default() -> Self {
+        Self { out: BufWriter::new(io::stdout()), has_no_reader: false }
+    }
+}
+
+impl Listing {
+    fn line(&mut self, line: &str) -> Result<(), BackupError> {
+        self.out.write_all(line.as_bytes()).map_err(|error| {
+            self.has_no_reader = error.kind() == io::ErrorKind::BrokenPipe;
+            to_stdout(error)
+        })
+    }
+
+    /// Gives what came of it all.
+    fn end<T>(mut self, result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        if self.has_no_reader {
+            return Ok(None);
+        }
+        let done = result?;
+        match self.out.flush() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(to_stdout(error).into()),
+            _ => Ok(Some(done)),
+        }
+    }
+}
+
+fn to_stdout(source: io::Error) -> BackupError {
+    BackupError::Io { attempted: "writing to", path: "standard output".into(), source }
 }
 
 pub fn verify(args: &VerifyArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
@@ -94,18 +120,19 @@ pub fn diff(args: &DiffArgs, settings: &Settings, face: Face) -> Result<Exit, Fa
             Some(other) => archive(other, args.place.place.as_deref(), settings)?,
             None => PathBuf::from(backup::info(&context, &old, secrets)?.metadata.source),
         };
-        let mut changes = Vec::new();
+        let (mut changes, mut out) = (Vec::new(), Listing::default());
         let mut each = |change| {
-            if face.json {
-                changes.push(change)
-            } else {
-                print(&text::change(&change)).unwrap_or_default()
+            if !face.json {
+                return out.line(&text::change(&change));
             }
+            changes.push(change);
             Ok(())
         };
-        let comparison = backup::diff(&context, &old, &new, secrets, &mut each)?;
-        let result = json!({ "old": plain(&old), "new": plain(&new), "changes": changes, "summary": comparison });
-        face.tell(&result, |_| text::comparison(&comparison))?;
+        let compared = backup::diff(&context, &old, &new, secrets, &mut each).map_err(Failure::from);
+        if let Some(comparison) = out.end(compared)? {
+            let result = json!({ "old": plain(&old), "new": plain(&new), "changes": changes, "summary": comparison });
+            face.tell(&result, |_| text::comparison(&comparison))?;
+        }
         Ok(Exit::OK)
     })
 }
@@ -116,7 +143,7 @@ pub fn export(args: &ExportArgs, settings: &Settings, face: Face) -> Result<Exit
     let asked = Asked::open(settings.passphrase(&args.passphrase));
     let mut out = sink(&args.output)?;
     let bytes = asked.with(|secrets| backup::export(&context, &archive, secrets, &mut out))?;
-    out.flush().map_err(|error| backup_failure(to_stdout(error)))?;
+    out.flush().map_err(to_stdout)?;
     if args.output.as_os_str() != "-" {
         face.tell(&json!({ "archive": plain(&archive), "output": plain(&args.output), "bytes": bytes }), |_| {
             text::exported(&archive, &args.output, bytes)
