@@ -184,12 +184,18 @@ impl Making<'_> {
             issues: written.issues,
             verified: self.create.verify,
             fell_back: None,
-            warnings: warnings.into_iter().chain(self.warning()).collect(),
+            warnings: warnings.into_iter().chain(self.warnings()).collect(),
             cleared: Vec::new(),
         }
     }
 
-    fn warning(&self) -> Option<String> {
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        let passed_by = self.source.passed_by().into_iter();
+        let mounts = passed_by.map(|path| format!("what is mounted at {path} is not in it"));
+        self.foreign_keys().into_iter().chain(mounts)
+    }
+
+    fn foreign_keys(&self) -> Option<String> {
         let is_foreign =
             self.create.keys.as_ref().is_some_and(|keys| keys.sealed_under == SealedUnder::VaultPassphrase);
         let foreign = "the vault's keys in it open with the vault's passphrase, not with that of the backup";

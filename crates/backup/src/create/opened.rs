@@ -56,6 +56,14 @@ impl<'a> Opened<'a> {
         }
     }
 
+    /// What is mounted below it and was met, and not entered.
+    pub(crate) fn passed_by(&self) -> Vec<RelPath> {
+        match &self.tree {
+            Tree::Own(tree) => tree.mount_points(),
+            Tree::Given(_) => Vec::new(),
+        }
+    }
+
     /// Where databases are captured, unless nobody can write to them.
     pub(crate) fn captures(&self) -> Option<&Captures> {
         self.captures.as_ref()

@@ -10,7 +10,8 @@ use std::{
 
 use jiff::Zoned;
 use strongroom_backup::{
-    ArchiveKind, BackupError, Compression, Context, Create, Created, Kdf, Origin, Owners, Selection, Wanted, create,
+    ArchiveKind, BackupError, Compression, Context, Create, Created, Kdf, Live, Origin, Owners, Selection, Wanted,
+    create,
     restore::{Mode, RestoreRequest, Restored, prepare},
 };
 use strongroom_crypto::OsRandom;
