@@ -86,6 +86,7 @@ pub fn fill(dir: &Path) {
     run("mkfifo", &[], &at("fifo"));
     set_xattr(&at("dir/file"), "user.comment", b"\x00binary\xff");
     set_xattr(&at("empty"), "user.of-a-directory", b"yes");
+    set_xattr(dir, "user.of-the-root", b"yes");
     run("setfacl", &["-m", "u:12345:rw-,g:54321:r--"], &at("dir/nothing"));
     run("setfacl", &["-d", "-m", "u:12345:rwx"], &at("dir/sub"));
     if is_root() {

@@ -122,19 +122,19 @@ impl<B: Backing> VaultTree<B> {
     fn dress(&self, node: NodeId, entry: &Entry) -> Result<(), VaultError> {
         let meta = &entry.meta;
         let is_root = rustix::process::geteuid().is_root();
-        let (uid, gid) = (is_root.then_some(meta.uid), is_root.then_some(meta.gid));
-        self.vault.set_attr(node, &SetAttr { uid, gid, ..SetAttr::default() })?;
+        let mut set = SetAttr::default();
+        (set.uid, set.gid) = (is_root.then_some(meta.uid), is_root.then_some(meta.gid));
+        if !meta.xattrs.is_empty() {
+            self.vault.set_attr(node, &std::mem::take(&mut set))?;
+        }
         for xattr in &meta.xattrs {
             self.vault.set_xattr(node, &xattr.name, &xattr.value, XattrMode::Any)?;
         }
         // Somebody else's program that runs as its owner would run as me, now that it is mine.
         let mode = if is_root || entry.is_dir() { meta.mode } else { meta.mode & !SET_ID };
         let time = attr::Timestamp { seconds: meta.mtime.seconds, nanoseconds: meta.mtime.nanoseconds };
-        let set = SetAttr {
-            permissions: (!matches!(entry.kind, Kind::Symlink { .. })).then_some(mode),
-            mtime: Some(SetTime::To(time)),
-            ..SetAttr::default()
-        };
+        set.permissions = (!matches!(entry.kind, Kind::Symlink { .. })).then_some(mode);
+        set.mtime = Some(SetTime::To(time));
         self.vault.set_attr(node, &set).map(drop)
     }
 
