@@ -6,7 +6,7 @@ use crate::{
     ConfigError,
     choice::Choice,
     section::Visitor,
-    value::{Below, Name},
+    value::{Below, OwnName},
 };
 
 /// A named part of what is backed up.
@@ -61,7 +61,7 @@ impl Component {
 
     pub(crate) fn settings(&mut self, visitor: &mut impl Visitor) -> Result<(), ConfigError> {
         let (mut name, mut path) = (written(&self.name), written(&self.path));
-        visitor.as_other("name", &mut name, Name, |name| name.0)?;
+        visitor.as_other("name", &mut name, OwnName, |name| name.0)?;
         visitor.setting("kind", &mut self.kind)?;
         visitor.as_other("path", &mut path, Below, |path| path.0)?;
         let mut sidecars = Some(std::mem::take(&mut self.sidecars));

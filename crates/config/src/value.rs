@@ -206,6 +206,26 @@ impl Value for Name {
     }
 }
 
+/// A [`Name`] that is not one of those that every archive has.
+pub(crate) struct OwnName(pub String);
+
+/// What the parts of an archive are called that no component claims.
+const TAKEN: [&str; 3] = ["files", "databases", "config"];
+
+impl Value for OwnName {
+    fn expected() -> String {
+        format!("{}, and none of `{}`", Name::expected(), TAKEN.join("`, `"))
+    }
+
+    fn read(value: &DeValue<'_>, paths: &Paths<'_>) -> Option<Self> {
+        Name::read(value, paths).filter(|name| !TAKEN.contains(&name.0.as_str())).map(|name| OwnName(name.0))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(&self.0))
+    }
+}
+
 /// A path below some directory that is not known yet: relative, and not climbing out.
 pub(crate) struct Below(pub String);
 

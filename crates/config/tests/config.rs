@@ -187,6 +187,14 @@ fn a_name_is_one_that_can_be_part_of_a_file_name() {
 }
 
 #[test]
+fn a_component_cannot_be_called_what_every_archive_has() {
+    for name in ["files", "databases", "config"] {
+        let shown = refusal(&format!("[[backup.component]]\nname = \"{name}\"\npath = \"a\""));
+        assert!(shown.starts_with("2:8: `backup.component.name` is a name"), "{shown}");
+    }
+}
+
+#[test]
 fn two_components_of_one_name_are_refused() {
     let one = "[[backup.component]]\nname = \"x\"\npath = \"a\"\n";
     assert_eq!(refusal(&format!("{one}{one}")), "4:1: there is a component called \"x\" already");
