@@ -10,7 +10,12 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use strongroom_secret::SecretError;
 
 use crate::{
-    Algorithm, ArchiveError, Container, Decompressor, Frame, FrameScratch, footer::Footer, header::Header, peek,
+    Algorithm, ArchiveError, Container, Decompressor, Frame, FrameScratch,
+    footer::Footer,
+    header::Header,
+    index::{IndexReader, Part},
+    pax::{self, BLOCK, Is, Map},
+    peek,
 };
 
 /// A header is read from any bytes, and from any JSON for which someone has made a header; what is read is written the
@@ -63,6 +68,69 @@ pub fn archive_frame(data: &[u8]) {
     }
 }
 
+/// Any bytes are read as an index; and any lines as those after a head, compressed as they must be.
+pub fn archive_index(data: &[u8]) {
+    read_index(data, 1 << 20);
+    let Some((&blocks, lines)) = data.split_first() else { return };
+    let head = HEAD.replace("TAIL", &(u64::from(blocks) * BLOCK as u64).to_string());
+    let plain = [head.as_bytes(), b"\n", lines].concat();
+    let stored = zstd::encode_all(&plain[..], 1).expect("memory takes it");
+    read_index(&stored, plain.len() as u64);
+}
+
+/// An index says the same of its entries whenever it is read, and ends.
+fn read_index(stored: &[u8], plain_len: u64) {
+    let Ok(mut reader) = IndexReader::open(stored, plain_len, 1 << 20) else { return };
+    let mut end = 0;
+    while let Ok(Some(part)) = reader.part() {
+        let at = match part {
+            Part::Void(tar_offset, tar_len) => (tar_offset, tar_len),
+            Part::Record(record) => match record.at {
+                Some(at) if at.archive == 0 => (at.tar_offset, at.tar_len),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        assert_eq!(at.0, end, "members follow each other without a gap");
+        end += at.1;
+    }
+}
+
+/// A head with one component, no frames, two archives before it.
+const HEAD: &str = concat!(
+    r#"{"head":{"format":1,"metadata":{"format_version":1,"tool":"","tool_version":"","host":"","platform":"","#,
+    r#""created":"","started":"","finished":"","id":"07070707070707070707070707070707","name":"x","kind":"full","#,
+    r#""source":"/","source_kind":"directory","compression":"zstd","compression_level":3,"components":[{"name":"files","#,
+    r#""kind":"files","path":"/","prefix":"files","entries":0,"bytes":0,"#,
+    r#""sha256":"0000000000000000000000000000000000000000000000000000000000000000"}],"counts":{"directories":0,"files":0,"#,
+    r#""links":0,"symlinks":0,"other":0,"bytes":0,"stored_bytes":0,"new_files":0,"unchanged":0,"gone":0,"renamed":0},"#,
+    r#""content_sha256":"0000000000000000000000000000000000000000000000000000000000000000","complete":true,"issues":0},"#,
+    r#""frames":0,"tail":TAIL}}"#
+);
+
+/// Any bytes are read as the headers of a member, as they are and with checksums that fit; what they claim is within them.
+pub fn archive_tar(data: &[u8]) {
+    read_member(data);
+    let mut mended = data.to_vec();
+    for block in mended.as_chunks_mut().0 {
+        // Data has no magic where headers have it, but by accident.
+        if block[257..].starts_with(b"ustar") {
+            pax::seal_header(block);
+        }
+    }
+    read_member(&mended);
+}
+
+fn read_member(tar: &[u8]) {
+    let Ok(Some(header)) = pax::decode(tar) else { return };
+    assert!(header.header_len <= tar.len() && header.header_len.is_multiple_of(BLOCK));
+    let Is::Sparse { len } = header.what else { return };
+    if let Ok((map, taken)) = Map::decode(&tar[header.header_len..], len) {
+        assert!(map.data_len() <= len && taken.is_multiple_of(BLOCK));
+        assert_eq!(Map::decode(&map.encode(), len), Ok((map.clone(), map.encode().len())));
+    }
+}
+
 fn open(parts: &[&[u8]]) {
     let asked = &mut |_: &_| Err(SecretError::Mismatch { what: "nothing".to_owned() });
     let container = match Container::open(file(parts), asked) {
@@ -86,4 +154,18 @@ fn file(parts: &[&[u8]]) -> File {
     let mut file = File::from(memfd_create("fuzz", MemfdFlags::CLOEXEC).expect("a file in memory"));
     parts.iter().try_for_each(|part| file.write_all(part)).expect("memory takes it");
     file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_is_one_and_lines_after_it_are_read() {
+        let head = HEAD.replace("TAIL", "0");
+        let plain = format!("{head}\n{{\"end\":{{\"entries\":0,\"gone\":0,\"issues\":0}}}}\n");
+        let stored = zstd::encode_all(plain.as_bytes(), 1).unwrap();
+        let mut reader = IndexReader::open(&stored[..], plain.len() as u64, 0).unwrap();
+        assert!(reader.part().unwrap().is_none());
+    }
 }

@@ -12,7 +12,7 @@ mod encode;
 mod sparse;
 mod time;
 
-pub use block::{BLOCK, END, padded, padding};
+pub use block::{BLOCK, END, padded, padding, seal as seal_header};
 pub use decode::{Decoded, Is, Malformed, decode};
 pub use encode::{What, encode};
 pub use sparse::Map;

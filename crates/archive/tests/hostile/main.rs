@@ -6,3 +6,4 @@ mod bombs;
 mod fields;
 mod forge;
 mod lies;
+mod parsers;
