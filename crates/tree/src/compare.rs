@@ -196,22 +196,23 @@ impl Compare<'_> {
     }
 
     fn work(&self, queue: &Mutex<mpsc::Receiver<RelPath>>) {
+        let mut buffers = [vec![0; PIECE], vec![0; PIECE]];
         loop {
             let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
             let Ok(path) = next else { return };
             if !self.has_enough() {
-                self.contents(&path);
+                self.contents(&path, &mut buffers);
                 self.done(&path);
             }
         }
     }
 
-    fn contents(&self, path: &RelPath) {
+    fn contents(&self, path: &RelPath, buffers: &mut [Vec<u8>; 2]) {
         let first = self.first.open(path).map_err(|error| (Side::First, error.source));
         let second = self.second.open(path).map_err(|error| (Side::Second, error.source));
         let compared = first.and_then(|first| Ok((first, second?))).and_then(|(mut first, mut second)| {
             if self.comparison.content
-                && let Some(what) = self.bytes(&mut *first, &mut *second)?
+                && let Some(what) = self.bytes(&mut *first, &mut *second, buffers)?
             {
                 return Ok(Some(what));
             }
@@ -225,8 +226,12 @@ impl Compare<'_> {
     }
 
     /// Compares byte by byte what is data in either, and says where they differ first.
-    fn bytes(&self, first: &mut dyn Content, second: &mut dyn Content) -> Result<Option<What>, (Side, io::Error)> {
-        let (mut of_first, mut of_second) = (vec![0; PIECE], vec![0; PIECE]);
+    fn bytes(
+        &self,
+        first: &mut dyn Content,
+        second: &mut dyn Content,
+        [of_first, of_second]: &mut [Vec<u8>; 2],
+    ) -> Result<Option<What>, (Side, io::Error)> {
         let mut at = 0;
         loop {
             let a = first.data_from(at).map_err(of(Side::First))?;

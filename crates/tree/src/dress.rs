@@ -16,7 +16,7 @@ use rustix::{
 };
 use strongroom_event::Observer;
 
-use crate::{Entry, Kind, Lost, Meta, Owners, Planting, RelPath, Timestamp, TreeError, Xattr, Xattrs};
+use crate::{Kind, Lost, Meta, Owners, Planting, RelPath, Timestamp, TreeError, Xattr, Xattrs};
 use crate::{note::Notes, owner::OwnerIds, xattr::set_at};
 
 const SET_ID: u32 = 0o6000;
@@ -49,12 +49,11 @@ impl<'o> Wardrobe<'o> {
         Self { planting, me, ids: Mutex::default(), inherits: false, notes: Notes::default(), observer }
     }
 
-    /// Gives `figure` all that `entry` has.
-    pub fn dress(&self, figure: Figure<'_>, entry: &Entry) -> Result<(), TreeError> {
-        let (path, meta) = (&entry.path, &entry.meta);
-        let (mode, may_have_capabilities) = self.mode(entry);
+    /// Gives `figure` all that the entry at `path` has.
+    pub fn dress(&self, figure: Figure<'_>, path: &RelPath, kind: &Kind, meta: &Meta) -> Result<(), TreeError> {
+        let (mode, may_have_capabilities) = self.mode(path, kind, meta);
         self.own(figure, path, meta)?;
-        let is_symlink = matches!(entry.kind, Kind::Symlink { .. });
+        let is_symlink = matches!(kind, Kind::Symlink { .. });
         if self.inherits && !is_symlink {
             strip(figure).map_err(TreeError::on("removing the inherited access list of", path))?;
         }
@@ -74,10 +73,9 @@ impl<'o> Wardrobe<'o> {
     }
 
     /// The permissions to give, and whether capabilities may be given too.
-    fn mode(&self, entry: &Entry) -> (u32, bool) {
-        let meta = &entry.meta;
+    fn mode(&self, path: &RelPath, kind: &Kind, meta: &Meta) -> (u32, bool) {
         // Setgid of a directory only passes its group on.
-        if entry.is_dir() {
+        if *kind == Kind::Directory {
             return (meta.mode, true);
         }
         // A program of somebody else's that runs as its owner would run as me, if it became mine.
@@ -86,7 +84,7 @@ impl<'o> Wardrobe<'o> {
             return (meta.mode, true);
         }
         if meta.mode & SET_ID != 0 || meta.xattrs.iter().any(|xattr| xattr.name == CAPABILITY) {
-            self.note(&entry.path, Lost::SetId);
+            self.note(path, Lost::SetId);
         }
         (meta.mode & !SET_ID, false)
     }

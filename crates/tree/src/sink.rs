@@ -16,7 +16,7 @@ use strongroom_durable::{Beneath, PASSING};
 use strongroom_event::Observer;
 
 use crate::dress::{Figure, Wardrobe, passes_on_access_list};
-use crate::{Content, Entry, Kind, Lost, Note, Planting, RelPath, Sink, TreeError};
+use crate::{Content, Entry, Kind, Lost, Meta, Note, Planting, RelPath, Sink, TreeError};
 
 /// A directory of this machine that entries are made in. Nothing that exists is written to or replaced, and nothing is
 /// made outside, whatever symbolic links there are.
@@ -30,7 +30,7 @@ pub struct LocalSink<'o> {
     /// Whether syncfs(2) does not reach the disk here, or does not say when it fails.
     syncs_each: bool,
     /// Directories made, to be dressed when nothing more is put into them.
-    unsealed: Mutex<Vec<Entry>>,
+    unsealed: Mutex<Vec<(RelPath, Meta)>>,
     /// The directories that entries came for last.
     parents: Mutex<Vec<(RelPath, Arc<OwnedFd>)>>,
 }
@@ -95,13 +95,17 @@ impl<'o> LocalSink<'o> {
         if !entry.is_dir() {
             return Err(TreeError::on("making", &entry.path)(Errno::ISDIR));
         }
-        locked(&self.unsealed).push(entry.clone());
+        self.leave_unsealed(entry);
         Ok(())
+    }
+
+    fn leave_unsealed(&self, entry: &Entry) {
+        locked(&self.unsealed).push((entry.path.clone(), entry.meta.clone()));
     }
 
     fn make_dir(&self, dir: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), TreeError> {
         fs::mkdirat(dir, name, Mode::RWXU).map_err(TreeError::on("making the directory", &entry.path))?;
-        locked(&self.unsealed).push(entry.clone());
+        self.leave_unsealed(entry);
         Ok(())
     }
 
@@ -121,7 +125,8 @@ impl<'o> LocalSink<'o> {
             None if len == 0 => Ok(()),
             None => Err(TreeError::on("writing", path)(io::Error::other("it came without content"))),
         };
-        let dressed = filled.and_then(|()| self.wardrobe.dress(Figure::Open(file.as_fd()), entry));
+        let dressed =
+            filled.and_then(|()| self.wardrobe.dress(Figure::Open(file.as_fd()), path, &entry.kind, &entry.meta));
         let made = dressed.and_then(|()| match self.syncs_each {
             true => fs::fsync(&file).map_err(TreeError::on("writing to disk", path)),
             false => Ok(()),
@@ -168,7 +173,8 @@ impl<'o> LocalSink<'o> {
         made: rustix::io::Result<()>,
     ) -> Result<(), TreeError> {
         made.map_err(TreeError::on("making", &entry.path))?;
-        undone_unless(self.wardrobe.dress(Figure::Entry(dir.as_fd(), name), entry), dir, name)
+        let figure = Figure::Entry(dir.as_fd(), name);
+        undone_unless(self.wardrobe.dress(figure, &entry.path, &entry.kind, &entry.meta), dir, name)
     }
 
     /// The directory at `path`, which something is to be made in.
@@ -185,11 +191,10 @@ impl<'o> LocalSink<'o> {
         Ok(dir)
     }
 
-    fn seal_dir(&self, entry: &Entry) -> Result<(), TreeError> {
-        let path = &entry.path;
+    fn seal_dir(&self, path: &RelPath, meta: &Meta) -> Result<(), TreeError> {
         let dir = self.beneath.open(path.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY);
         let dir = dir.map_err(TreeError::on("opening", path))?;
-        self.wardrobe.dress(Figure::Open(dir.as_fd()), entry)?;
+        self.wardrobe.dress(Figure::Open(dir.as_fd()), path, &Kind::Directory, meta)?;
         match self.syncs_each {
             true => fs::fsync(dir).map_err(TreeError::on("writing to disk", path)),
             false => Ok(()),
@@ -213,10 +218,10 @@ impl Sink for LocalSink<'_> {
     fn seal(&self) -> Result<(), TreeError> {
         let mut dirs = std::mem::take(&mut *locked(&self.unsealed));
         // The deepest first, for a parent may end up without permission to reach them.
-        dirs.sort_unstable_by(|a, b| b.path.cmp(&a.path));
+        dirs.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
         let mut sealed = Ok(());
-        for dir in &dirs {
-            sealed = sealed.and(self.seal_dir(dir));
+        for (path, meta) in &dirs {
+            sealed = sealed.and(self.seal_dir(path, meta));
         }
         self.sync().and(sealed)
     }

@@ -4,11 +4,13 @@ use std::{
     fs, io,
     ops::Range,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use strongroom_event::Silent;
+use strongroom_event::{Event, Silent};
 use strongroom_tree::{
-    Content, Entry, Filter, LocalSink, LocalTree, Look, Planting, RelPath, Sink, Source, TreeError, transfer,
+    Comparison, Content, Entry, Filter, LocalSink, LocalTree, Look, Planting, RelPath, Sink, Source, TreeError,
+    compare, transfer,
 };
 
 use crate::sample::path;
@@ -130,6 +132,29 @@ fn a_file_that_grew_after_the_walk_is_taken_as_it_is() {
     let done = transfer(&source, &Filter::everything(), &sink, 1, &Silent).unwrap();
     assert!(done.changed.is_empty() && done.failed.is_empty());
     assert_eq!(fs::read(copy.path().join("f")).unwrap(), b"grown");
+}
+
+#[test]
+fn whoever_watches_is_told_of_every_byte_and_every_name() {
+    let (original, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(original.path().join("d")).unwrap();
+    for (name, len) in [("a", 10), ("d/b", 3_000_000)] {
+        fs::write(original.path().join(name), vec![1; len]).unwrap();
+    }
+    let (bytes, names) = (AtomicU64::new(0), AtomicU64::new(0));
+    let observer = |event: &Event| match event {
+        Event::Progress(more) => drop(bytes.fetch_add(*more, Ordering::Relaxed)),
+        Event::FileDone { .. } => drop(names.fetch_add(1, Ordering::Relaxed)),
+        other => panic!("{other:?}"),
+    };
+    let (source, everything) = (LocalTree::open(original.path()).unwrap(), Filter::everything());
+    let sink = LocalSink::open(copy.path(), Planting::exact(), &Silent).unwrap();
+    let done = transfer(&source, &everything, &sink, 2, &observer).unwrap();
+    assert_eq!((done.bytes, done.entries), (3_000_010, 4));
+    assert_eq!((bytes.swap(0, Ordering::Relaxed), names.swap(0, Ordering::Relaxed)), (3_000_010, 4));
+    let copied = LocalTree::open(copy.path()).unwrap();
+    assert_eq!(compare(&source, &copied, &everything, &Comparison::default(), &observer), []);
+    assert_eq!((bytes.into_inner(), names.into_inner()), (3_000_010, 4));
 }
 
 /// A sink whose disk is full.
