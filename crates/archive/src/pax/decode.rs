@@ -1,5 +1,7 @@
 //! Headers of members, read: ustar, pax and GNU long names. Nothing is taken for granted of the bytes.
 
+use std::collections::HashSet;
+
 use strongroom_tree::{Timestamp, Xattr};
 
 use super::{
@@ -128,6 +130,7 @@ struct Said {
     dev_major: Option<u64>,
     dev_minor: Option<u64>,
     xattrs: Vec<Xattr>,
+    xattr_names: HashSet<Vec<u8>>,
     acl_access: Option<Vec<u8>>,
     acl_default: Option<Vec<u8>>,
     sparse_major: Option<u64>,
@@ -169,7 +172,11 @@ impl Said {
             b"atime" | b"ctime" | b"comment" | b"LIBARCHIVE.creationtime" => Ok(()),
             _ => match key.strip_prefix(b"SCHILY.xattr.") {
                 Some(name) => {
-                    self.xattrs.push(Xattr { name: xattr_name(name), value: text() });
+                    let name = xattr_name(name);
+                    if !self.xattr_names.insert(name.clone()) {
+                        return Err(TWICE);
+                    }
+                    self.xattrs.push(Xattr { name, value: text() });
                     Ok(())
                 }
                 None => Err(Malformed("an extended header says something that is not understood")),
@@ -254,11 +261,13 @@ fn record(data: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((&record[..equals], &record[equals + 1..], rest))
 }
 
+const TWICE: Malformed = Malformed("an extended header says the same thing twice");
+
 /// A second say is a contradiction, or an attempt to tell one reader this and another that.
 fn set_once<T>(place: &mut Option<T>, value: T) -> Result<(), Malformed> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Malformed("an extended header says the same thing twice")),
+        Some(_) => Err(TWICE),
     }
 }
 

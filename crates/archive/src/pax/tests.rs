@@ -93,7 +93,9 @@ proptest! {
         let mut at = 0;
         let runs = runs.into_iter().map(|(hole, data)| { let start = at + hole; at = start + data; start..at }).collect();
         let map = Map::new(runs, at + number % 3).unwrap();
-        let xattrs: Vec<_> = xattrs.into_iter().map(|(name, value)| Xattr { name, value }).collect();
+        let mut xattrs: Vec<_> = xattrs.into_iter().map(|(name, value)| Xattr { name, value }).collect();
+        xattrs.sort();
+        xattrs.dedup_by(|a, b| a.name == b.name);
         let user: Option<Arc<str>> = user.map(Into::into);
         let meta = Meta { mode, uid, gid, user, group: None, mtime: Timestamp { seconds, nanoseconds }, xattrs };
         let (what, is) = match kind {

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod attacks;
+mod fixtures;
 mod incremental;
 mod kit;
 mod round_trip;
