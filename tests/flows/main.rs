@@ -9,6 +9,8 @@ mod interrupted;
 mod partial;
 mod records;
 mod refusals;
+mod settings;
+mod terminal;
 mod vaults;
 mod whole;
 

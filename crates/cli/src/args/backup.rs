@@ -223,7 +223,7 @@ pub struct RestoreArgs {
     /// Who is to own what is restored (default: names for root, mine for others)
     #[arg(long, value_enum, value_name = "OWNERS")]
     pub owners: Option<OwnersWord>,
-    /// Restore set-user-id and set-group-id bits and file capabilities (the default if this is root)
+    /// Restore set-user-id and set-group-id bits and file capabilities (the default for root, if the archive is sealed)
     #[arg(long, overrides_with = "no_set_id")]
     pub set_id: bool,
     /// Restore no set-user-id and set-group-id bits

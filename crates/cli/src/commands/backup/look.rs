@@ -25,6 +25,13 @@ use crate::{
 
 pub fn list(args: &ListArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
     let place = settings.place(args.place.as_deref()).ok_or_else(no_place)?;
+    if !place.exists() {
+        return Err(Failure::new(
+            Exit::NO_ARCHIVE,
+            format_args!("there are no backups: {} does not exist", place.display()),
+        )
+        .hint("Name another directory: strongroom backup list PLACE"));
+    }
     let mut catalog = backup::catalog(&place)?;
     let kind = args.kind.map(ArchiveKind::from);
     catalog.archives.retain(|listed| {

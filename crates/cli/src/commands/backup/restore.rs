@@ -79,7 +79,7 @@ fn request(args: &RestoreArgs, archive: &Path, settings: &Settings) -> RestoreRe
             OwnersWord::Names => Owners::ByName,
             OwnersWord::Mine => Owners::Mine,
         }),
-        set_id: (is_root || args.set_id) && !args.no_set_id,
+        set_id: (args.set_id || args.no_set_id).then_some(args.set_id),
         devices: args.devices,
         check_databases: true,
     }
