@@ -170,7 +170,7 @@ fn deep(request: &VerifyRequest, found: &mut Verification, context: &Context<'_>
         mode: Mode::Refuse,
         keep_old: false,
         owners: Owners::Mine,
-        set_id: false,
+        set_id: Some(false),
         devices: false,
         check_databases: true,
     };

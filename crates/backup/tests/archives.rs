@@ -84,6 +84,10 @@ fn a_tree_that_nobody_writes_to_is_backed_up_as_it_is() {
     desk.restore(&created.path);
     assert_same(&desk.source(), &desk.target());
     assert_eq!(created.metadata.source_kind, "vault");
+    // Its path is that of the ciphertext.
+    let mut request = desk.request(&created.path);
+    request.target = None;
+    assert!(matches!(desk.try_restore(&request), Err(BackupError::Refused { .. })));
     plan.kind = ArchiveKind::Incremental;
     assert_eq!(desk.try_create(&plan).unwrap().metadata.counts.new_files, 0);
     plan.origin = Origin::Tree { source: &tree, path: desk.source(), kind: "vault", is_quiet: false };

@@ -107,7 +107,7 @@ fn set_id_bits_come_back_only_if_asked_for() {
     let archive = forged(&desk, vec![item("group", Kind::Directory, 0o2775, b""), file("root-shell", 0o6755, b"#!")]);
     let mode = |name: &str| fs::metadata(desk.target().join(name)).unwrap().permissions().mode() & 0o7777;
     let mut request = desk.request(&archive);
-    request.set_id = false;
+    request.set_id = None;
     let restored = desk.try_restore(&request).unwrap();
     assert_eq!((mode("root-shell"), mode("group")), (0o755, 0o2775));
     assert!(restored.warnings.iter().any(|warning| warning.contains("root-shell")), "{:?}", restored.warnings);
@@ -115,6 +115,25 @@ fn set_id_bits_come_back_only_if_asked_for() {
     if is_root() {
         desk.restore(&archive);
         assert_eq!(mode("root-shell"), 0o6755);
+    }
+}
+
+#[test]
+fn what_is_sealed_is_trusted_by_root_with_set_id_bits() {
+    if !is_root() {
+        return common::skipped("set-id bits of others need root");
+    }
+    let desk = Desk::new();
+    desk.write("tool", "#!");
+    fs::set_permissions(desk.source().join("tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+    for (seal, expected) in [(Some(common::CHEAP), 0o4755), (None, 0o755)] {
+        let mut plan = desk.plan(ArchiveKind::Full);
+        plan.seal = seal;
+        let mut request = desk.request(&desk.try_create(&plan).unwrap().path);
+        request.set_id = None;
+        desk.try_restore(&request).unwrap();
+        assert_eq!(fs::metadata(desk.target().join("tool")).unwrap().permissions().mode() & 0o7777, expected);
+        fs::remove_dir_all(desk.target()).unwrap();
     }
 }
 

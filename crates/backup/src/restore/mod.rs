@@ -25,6 +25,9 @@ use crate::{
 /// What the names of staging directories begin with that are within their target.
 pub(crate) const STAGING_WITHIN: &str = ".strongroom-restore-";
 
+/// How a source is called that is a vault, read without a mount.
+const VAULT: &str = "vault";
+
 /// What is to be restored, and where to.
 #[derive(Clone, Debug)]
 pub struct RestoreRequest {
@@ -44,8 +47,9 @@ pub struct RestoreRequest {
     pub keep_old: bool,
     /// Who owns what is made.
     pub owners: Owners,
-    /// Restores set-user-id and set-group-id bits, and file capabilities.
-    pub set_id: bool,
+    /// Restores set-user-id and set-group-id bits, and file capabilities. If it is not said, they come back where root
+    /// restores the owners, too, and the archive is sealed: from strangers they are not taken.
+    pub set_id: Option<bool>,
     /// Restores device nodes.
     pub devices: bool,
     /// Opens databases before they are put in place.
@@ -183,13 +187,14 @@ pub fn prepare(request: &RestoreRequest, dry_run: bool, context: &Context<'_>) -
 /// The path that was backed up, which text can tell unless it has odd bytes in it.
 fn source_path(metadata: &Metadata) -> Result<PathBuf, BackupError> {
     let path = PathBuf::from(&metadata.source);
-    if path.is_absolute() && !metadata.source.contains('\\') {
-        return Ok(path);
+    let refused = |why: &str| BackupError::Refused { target: path.clone(), why: why.into() };
+    if metadata.source_kind == VAULT {
+        return Err(refused("this is the vault's ciphertext, and the backup is of what was in it: name a target"));
     }
-    Err(BackupError::Refused {
-        target: path,
-        why: "the archive does not tell where it was made of: name a target".into(),
-    })
+    if !path.is_absolute() || metadata.source.contains('\\') {
+        return Err(refused("the archive does not tell where it was made of: name a target"));
+    }
+    Ok(path)
 }
 
 impl Prepared {
@@ -235,7 +240,7 @@ impl Prepared {
     fn stage(&self, staging: &Staging, context: &Context<'_>) -> Result<(Vec<String>, Vec<String>), BackupError> {
         let planting = Planting {
             owners: self.request.owners,
-            set_id: self.request.set_id,
+            set_id: self.request.set_id.unwrap_or_else(|| self.trusts_set_id()),
             devices: self.request.devices,
             xattrs: Xattrs::Noted,
         };
@@ -250,6 +255,11 @@ impl Prepared {
         let (databases, more) = prove::open_databases(&root, &self.work.databases, context)?;
         warnings.extend(more);
         Ok((databases, warnings))
+    }
+
+    fn trusts_set_id(&self) -> bool {
+        let is_sealed = self.chain.newest().container().is_sealed();
+        is_sealed && self.request.owners != Owners::Mine && rustix::process::geteuid().is_root()
     }
 
     /// Where the old is kept: beside the target, or within it if nothing can be beside it.

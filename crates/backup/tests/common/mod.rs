@@ -136,7 +136,7 @@ impl Desk {
             mode: Mode::Refuse,
             keep_old: false,
             owners: if is_root() { Owners::ByNumber } else { Owners::Mine },
-            set_id: true,
+            set_id: Some(true),
             devices: true,
             check_databases: true,
         }
