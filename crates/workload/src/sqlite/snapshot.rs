@@ -42,6 +42,18 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    fn of(
+        path: &Path,
+        mut content: File,
+        verdict: Verdict,
+        facts: BTreeMap<String, String>,
+        warnings: Vec<String>,
+    ) -> Result<Self, WorkloadError> {
+        let len = content.seek(SeekFrom::End(0)).map_err(WorkloadError::on("measuring the copy of", path))?;
+        content.rewind().map_err(WorkloadError::on("rewinding the copy of", path))?;
+        Ok(Self { content, len, verdict, facts, warnings })
+    }
+
     pub(super) fn into_captured(self, what: &Component, stands_for: Vec<PathBuf>) -> Captured {
         let main = Part { path: what.path.clone(), content: self.content, len: self.len };
         let Self { verdict, facts, warnings, .. } = self;
@@ -49,9 +61,9 @@ impl Taken {
     }
 }
 
-/// A database with a rollback journal that is larger is not checked before it is copied, only after: as long as it is being
-/// read, nobody can commit. (With a write-ahead log, nobody is kept from anything.)
-const CHECKED_BEFORE: u64 = 64 << 20;
+/// A database with a rollback journal that is larger is not checked itself, only its copy: as long as it is being read, nobody
+/// can commit. (With a write-ahead log, nobody is kept from anything.)
+const CHECKED_ITSELF: u64 = 64 << 20;
 
 pub(super) fn take(
     sqlite: &Sqlite,
@@ -66,33 +78,25 @@ pub(super) fn take(
         Err(error) if is_closed_to_us(&error) => return Ok(Outcome::NotThisWay(error.to_string())),
         Err(error) => return Err(source.failed("opening", error)),
     };
-    let before = match found.is_wal() || found.len <= CHECKED_BEFORE {
-        true => verdict(&connection, sqlite.depth),
-        false => Verdict::Unchecked("it would have kept writers waiting".to_owned()),
-    };
-    if let Verdict::Damaged(damage) = before {
-        return Ok(Outcome::Damaged(damage));
-    }
-    let copied = source.copy(&connection, scratch);
-    let (copy, mut content) = match copied {
+    let (copy, content) = match source.copy(&connection, scratch) {
         Ok(copied) => copied,
         Err(WorkloadError::Sqlite { source, .. }) if is_damage(&source) => {
             return Ok(Outcome::Damaged(vec![source.to_string()]));
         }
         Err(error) => return Err(error),
     };
-    let marking = || WorkloadError::on("marking the copy of", &found.path);
-    let versions = mark(&content, [1, 1]).map_err(marking())?;
-    let (verdict, mut facts, warnings) = examine(&copy, sqlite.depth, &before);
-    drop(copy);
-    mark(&content, versions).map_err(marking())?;
-    facts.insert("journal".to_owned(), if found.is_wal() { "wal" } else { "rollback" }.to_owned());
-    if let Verdict::Damaged(damage) = verdict {
-        return source.blame(&connection, sqlite.depth, &before, damage);
+    let (before, mut taken) = source.examined(found, sqlite.depth, connection, copy, content)?;
+    match (before, taken.verdict) {
+        (Verdict::Sound, Verdict::Damaged(damage)) => Err(WorkloadError::CopyDamaged {
+            path: found.path.clone(),
+            damage: damage.into_iter().next().unwrap_or_default(),
+        }),
+        (Verdict::Damaged(damage), _) | (_, Verdict::Damaged(damage)) => Ok(Outcome::Damaged(damage)),
+        (_, verdict) => {
+            taken.verdict = verdict;
+            Ok(Outcome::Taken(taken))
+        }
     }
-    let len = content.seek(SeekFrom::End(0)).map_err(WorkloadError::on("measuring the copy of", &found.path))?;
-    content.rewind().map_err(WorkloadError::on("rewinding the copy of", &found.path))?;
-    Ok(Outcome::Taken(Taken { content, len, verdict, facts, warnings }))
 }
 
 /// Says in a copy's header which kind of journal it has, 1 for one to roll back, 2 for a write-ahead log; gives what it
@@ -180,31 +184,48 @@ impl Original<'_> {
         Ok((reader, content))
     }
 
-    /// Of a damaged copy: was it the original, or was it us?
-    fn blame(
+    /// Checks both, at the same time: the original in the transaction that was copied, and the copy. Gives what was said
+    /// of the original, and the copy with what was said of that.
+    fn examined(
         &self,
-        connection: &Connection,
+        found: &Found,
         depth: Depth,
-        before: &Verdict,
-        damage: Vec<String>,
-    ) -> Result<Outcome, WorkloadError> {
-        let original = if *before == Verdict::Sound { Verdict::Sound } else { verdict(connection, depth) };
-        match original {
-            Verdict::Sound => Err(WorkloadError::CopyDamaged {
-                path: self.path.to_owned(),
-                damage: damage.into_iter().next().unwrap_or_default(),
-            }),
-            _ => Ok(Outcome::Damaged(damage)),
+        connection: Connection,
+        copy: Connection,
+        content: File,
+    ) -> Result<(Verdict, Taken), WorkloadError> {
+        let marking = || WorkloadError::on("marking the copy of", self.path);
+        let keeps_nobody_waiting = found.is_wal() || found.len <= CHECKED_ITSELF;
+        if !keeps_nobody_waiting {
+            connection.execute_batch("COMMIT").map_err(|source| self.failed("leaving", source))?;
         }
+        let check_original = move || {
+            let unchecked = || Verdict::Unchecked("it would have kept writers waiting".to_owned());
+            let before = if keeps_nobody_waiting { verdict(&connection, depth) } else { unchecked() };
+            (connection, before)
+        };
+        let versions = mark(&content, [1, 1]).map_err(marking())?;
+        let ((connection, mut before), (verdict_of_copy, mut facts, warnings)) = thread::scope(|scope| {
+            let original = scope.spawn(check_original);
+            let copy = examine(&copy, depth);
+            (original.join().expect("a check does not panic"), copy)
+        });
+        drop(copy);
+        mark(&content, versions).map_err(marking())?;
+        if matches!((&before, &verdict_of_copy), (Verdict::Unchecked(_), Verdict::Damaged(_))) {
+            before = verdict(&connection, depth);
+        }
+        facts.insert("journal".to_owned(), if found.is_wal() { "wal" } else { "rollback" }.to_owned());
+        facts.insert("integrity_before".to_owned(), words(&before));
+        Ok((before, Taken::of(self.path, content, verdict_of_copy, facts, warnings)?))
     }
 }
 
-/// What the copy is like; and `before` is what a check of the original said.
-fn examine(copy: &Connection, depth: Depth, before: &Verdict) -> (Verdict, BTreeMap<String, String>, Vec<String>) {
+/// What the copy is like.
+fn examine(copy: &Connection, depth: Depth) -> (Verdict, BTreeMap<String, String>, Vec<String>) {
     let verdict = verdict(copy, depth);
     let mut facts = facts(copy);
     facts.insert("integrity".to_owned(), words(&verdict));
-    facts.insert("integrity_before".to_owned(), words(before));
     let mut warnings = Vec::new();
     if depth != Depth::Off {
         if let Verdict::Unchecked(why) = &verdict {

@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    io::{self, BufRead, BufReader, Write},
     os::unix::fs::{FileExt, symlink},
     path::Path,
+    process::{Command, Stdio},
 };
 
 use strongroom_event::Silent;
@@ -217,4 +219,48 @@ fn databases_are_known_by_their_first_bytes_and_suggested_by_their_names() {
     assert!(name_suggests("a.DB".as_ref()) && name_suggests("x.sqlite3".as_ref()) && !name_suggests("db".as_ref()));
     assert_eq!(main_of_sidecar("a.db-wal".as_ref()), Some("a.db".as_ref()));
     assert_eq!(main_of_sidecar("-wal".as_ref()), None);
+}
+
+/// Not a test: what the next one kills.
+#[test]
+#[ignore = "is run by the test that kills it"]
+fn captures_until_killed() {
+    let root = std::env::var_os("STRONGROOM_TEST_CAPTURE").expect("the other test names it");
+    let component = Component { root: root.into(), path: "app.db".into(), sidecars: Vec::new() };
+    loop {
+        Sqlite::default().capture(&component, &Scratch::within(&component.root), &Silent).unwrap();
+        writeln!(io::stdout(), "captured").unwrap();
+    }
+}
+
+#[test]
+fn killed_in_the_middle_it_leaves_no_content() {
+    for journal in [Journal::Wal, Journal::Delete] {
+        let world = World::new(journal);
+        let before = world.names();
+        for round in 1..8 {
+            kill_while_capturing(&world, round);
+            let left = world.names();
+            for name in left.difference(&before).filter(|name| !name.starts_with("app.db-")) {
+                assert!(Scratch::is_leftover(name.as_ref()), "{name}");
+                assert_eq!(fs::metadata(world.dir.path().join(name)).unwrap().len(), 0, "{name}");
+            }
+        }
+        assert_eq!(world.capture().verdict, Verdict::Sound);
+    }
+}
+
+/// Somewhere in a capture that came after so many.
+fn kill_while_capturing(world: &World, captures: usize) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "corners::captures_until_killed", "--ignored", "--nocapture"])
+        .env("STRONGROOM_TEST_CAPTURE", world.dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let captured = said.by_ref().filter(|line| line.ends_with("captured")).take(captures).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(captured, captures);
 }
