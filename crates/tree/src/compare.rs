@@ -5,11 +5,12 @@ use std::{
     io,
     iter::Peekable,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, mpsc},
+    sync::{Mutex, MutexGuard},
 };
 
 use strongroom_event::{Event, Observer};
 
+use crate::crew::{HandOut, crew};
 use crate::{Content, Difference, Entry, Filter, Kind, RelPath, Side, Source, TreeError, What, Xattr};
 
 /// What is compared of two trees. Kinds, names, targets and links always are.
@@ -60,19 +61,13 @@ pub fn compare(
     observer: &dyn Observer,
 ) -> Vec<Difference> {
     let compare = Compare { first, second, comparison, observer, found: Mutex::default() };
-    let workers = comparison.workers.max(1);
-    std::thread::scope(|scope| {
-        let (files, queue) = mpsc::sync_channel(workers * 4);
-        let queue = Arc::new(Mutex::new(queue));
-        let compare = &compare;
-        for _ in 0..workers {
-            let queue = queue.clone();
-            scope.spawn(move || compare.work(&queue));
-        }
-        drop(queue);
-        // Dropped at the end, upon which the workers end.
-        compare.walk(filter, files);
-    });
+    let buffers = || [vec![0; PIECE], vec![0; PIECE]];
+    crew(
+        comparison.workers,
+        buffers,
+        |buffers, path| compare.work(&path, buffers),
+        |files| compare.walk(filter, files),
+    );
     let mut found = compare.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     // The workers found theirs when they came to them.
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -91,7 +86,7 @@ struct Compare<'a> {
 type Walk<'a> = Peekable<Box<dyn Iterator<Item = Result<Entry, TreeError>> + Send + 'a>>;
 
 impl Compare<'_> {
-    fn walk(&self, filter: &Filter, files: mpsc::SyncSender<RelPath>) {
+    fn walk(&self, filter: &Filter, files: &mut HandOut<RelPath>) {
         let mut first = self.first.entries(filter).peekable();
         let mut second = self.second.entries(filter).peekable();
         let (mut hidden_in_first, mut hidden_in_second) = (Hidden::default(), Hidden::default());
@@ -107,7 +102,7 @@ impl Compare<'_> {
             let of_first = if order.is_le() { first.next().and_then(Result::ok) } else { None };
             let of_second = if order.is_ge() { second.next().and_then(Result::ok) } else { None };
             match (of_first, of_second) {
-                (Some(first), Some(second)) => self.both(&first, &second, &files),
+                (Some(first), Some(second)) => self.both(&first, &second, files),
                 (Some(entry), None) if !hidden_in_second.has(&entry.path) => {
                     self.tell(&entry.path, What::OnlyIn(Side::First));
                 }
@@ -119,10 +114,9 @@ impl Compare<'_> {
         }
     }
 
-    fn both(&self, first: &Entry, second: &Entry, files: &mpsc::SyncSender<RelPath>) {
+    fn both(&self, first: &Entry, second: &Entry, files: &mut HandOut<RelPath>) {
         if self.entries(first, second) {
-            // It fails only if all workers panicked, which is told when they are joined.
-            let _ = files.send(first.path.clone());
+            files.add(first.path.clone(), first.len());
         }
     }
 
@@ -195,15 +189,10 @@ impl Compare<'_> {
         }
     }
 
-    fn work(&self, queue: &Mutex<mpsc::Receiver<RelPath>>) {
-        let mut buffers = [vec![0; PIECE], vec![0; PIECE]];
-        loop {
-            let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
-            let Ok(path) = next else { return };
-            if !self.has_enough() {
-                self.contents(&path, &mut buffers);
-                self.done(&path);
-            }
+    fn work(&self, path: &RelPath, buffers: &mut [Vec<u8>; 2]) {
+        if !self.has_enough() {
+            self.contents(path, buffers);
+            self.done(path);
         }
     }
 

@@ -7,6 +7,7 @@
 //! * [`transfer`] and [`compare`]: what all flows and all verifications are made of.
 
 mod compare;
+mod crew;
 mod difference;
 mod dress;
 mod entry;

@@ -4,11 +4,12 @@ use std::{
     collections::HashSet,
     io,
     ops::Range,
-    sync::{Arc, Condvar, Mutex, MutexGuard, mpsc},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 use strongroom_event::{Event, Observer};
 
+use crate::crew::{HandOut, crew};
 use crate::{Content, Entry, Filter, Kind, Look, RelPath, Sink, Source, TreeError};
 
 /// What a transfer did.
@@ -38,19 +39,7 @@ pub fn transfer(
     observer: &dyn Observer,
 ) -> Result<Transferred, TreeError> {
     let transfer = Transfer { source, sink, observer, state: Mutex::default(), idle: Condvar::new() };
-    let workers = workers.max(1);
-    std::thread::scope(|scope| {
-        let (files, queue) = mpsc::sync_channel(workers * 4);
-        let queue = Arc::new(Mutex::new(queue));
-        let transfer = &transfer;
-        for _ in 0..workers {
-            let queue = queue.clone();
-            scope.spawn(move || transfer.work(&queue));
-        }
-        drop(queue);
-        // Dropped at the end, upon which the workers end.
-        transfer.walk(filter, files);
-    });
+    crew(workers, || (), |_, file| transfer.work(file), |files| transfer.walk(filter, files));
     let State { done, error, .. } = transfer.state.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     match error {
         Some(error) => Err(error),
@@ -79,7 +68,7 @@ struct State {
 }
 
 impl Transfer<'_> {
-    fn walk(&self, filter: &Filter, files: mpsc::SyncSender<Entry>) {
+    fn walk<'a>(&'a self, filter: &Filter, files: &mut HandOut<(Entry, UnderWay<'a>)>) {
         let mut links = Vec::new();
         for entry in self.source.entries(filter) {
             if self.state().error.is_some() {
@@ -89,18 +78,19 @@ impl Transfer<'_> {
                 Err(error) => self.state().done.failed.push(error),
                 Ok(entry) => match entry.kind {
                     Kind::File { .. } => {
-                        self.state().under_way += 1;
-                        // It fails only if all workers panicked, which is told when they are joined.
-                        let _ = files.send(entry);
+                        let len = entry.len();
+                        files.add((entry, UnderWay::begin(self)), len);
                     }
                     Kind::Link { .. } => links.push(entry),
                     _ => self.put(&entry),
                 },
             }
             if links.len() == LINKS_WAITING {
+                files.flush();
                 self.put_links(&mut links);
             }
         }
+        files.flush();
         self.put_links(&mut links);
     }
 
@@ -132,14 +122,9 @@ impl Transfer<'_> {
         }
     }
 
-    fn work(&self, queue: &Mutex<mpsc::Receiver<Entry>>) {
-        loop {
-            let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
-            let Ok(entry) = next else { return };
-            let _under_way = UnderWay(self);
-            if self.state().error.is_none() {
-                self.copy(entry);
-            }
+    fn work(&self, (entry, _under_way): (Entry, UnderWay<'_>)) {
+        if self.state().error.is_none() {
+            self.copy(entry);
         }
     }
 
@@ -192,8 +177,15 @@ impl Transfer<'_> {
     }
 }
 
-/// A file in the hands of a worker, also if he drops it.
+/// A file that is handed out and not done, nor dropped by a worker who panicked.
 struct UnderWay<'a>(&'a Transfer<'a>);
+
+impl<'a> UnderWay<'a> {
+    fn begin(transfer: &'a Transfer<'a>) -> Self {
+        transfer.state().under_way += 1;
+        Self(transfer)
+    }
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {

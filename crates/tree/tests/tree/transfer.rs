@@ -173,6 +173,32 @@ impl Sink for Full {
     }
 }
 
+/// A sink that fails as no sink should.
+struct Panicking;
+
+impl Sink for Panicking {
+    fn put(&self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<(), TreeError> {
+        assert!(content.is_none(), "this sink cannot make {}", entry.path);
+        Ok(())
+    }
+
+    fn seal(&self) -> Result<(), TreeError> {
+        Ok(())
+    }
+}
+
+#[test]
+#[should_panic(expected = "a scoped thread panicked")]
+fn a_panic_in_a_sink_leaves_nobody_waiting() {
+    let original = tempfile::tempdir().unwrap();
+    for number in 0..200 {
+        fs::write(original.path().join(number.to_string()), b"x").unwrap();
+    }
+    fs::hard_link(original.path().join("0"), original.path().join("link")).unwrap();
+    let source = LocalTree::open(original.path()).unwrap();
+    let _ = transfer(&source, &Filter::everything(), &Panicking, 2, &Silent);
+}
+
 #[test]
 fn what_cannot_be_made_ends_the_transfer() {
     let original = tempfile::tempdir().unwrap();
