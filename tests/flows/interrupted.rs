@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use strongroom_tests::{Captured, Random, capture, differences};
+use strongroom_tests::{Captured, Format, Need, Program, Random, capture, differences, has};
 
 use crate::{Flow, is_same, ok};
 
@@ -100,6 +100,39 @@ fn a_restore_that_is_killed_leaves_the_old_or_the_new_and_the_next_one_completes
             fs::read_dir(flow.scratch.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!beside.iter().any(|name| name.to_string_lossy().contains("restore")), "left over: {beside:?}");
     }
+}
+
+#[test]
+fn a_restore_into_a_mount_point_that_is_killed_is_recovered_to_the_old_or_the_new() {
+    if !has(&[Need::Fuse]) {
+        return;
+    }
+    let flow = Flow::new();
+    let cipher_dir = flow.scratch.dir("cipher");
+    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &[]);
+    for name in 0..80 {
+        flow.write(&format!("file {name}"), format!("first {name}").as_bytes());
+    }
+    flow.write("a", b"first");
+    let archive = flow.create(&[]);
+    let new = capture(&flow.source);
+    let mut random = Random::seeded(seed());
+    let time = duration_of(flow.backup("restore", &["--force", "--yes"]).arg(&archive));
+    for turn in 0..kills() {
+        change(&flow, turn);
+        let old = capture(&flow.source);
+        let mut restore = flow.backup("restore", &["--force", "--yes"]);
+        restore.arg(&archive);
+        interrupt(restore, Signal::KILL, time, &mut random);
+        ok(flow.command(&["--json", "backup", "recover"]).arg(&flow.source));
+        let found = capture(&flow.source);
+        assert!(is_equal(&old, &found) || is_equal(&new, &found), "{}", explained(&old, &new, &found));
+        flow.restore(&archive, &["--force", "--yes"]);
+        is_same(&new, &flow.source);
+    }
+    server.unmount();
+    Program::Strongroom.finds_nothing_wrong(&flow.scratch, &cipher_dir);
 }
 
 fn change(flow: &Flow, turn: u32) {

@@ -142,8 +142,12 @@ fn a_restore_over_data_wants_to_be_told_what_to_do_with_it() {
     flow.write("a", b"changed");
     flow.write("mine", b"mine");
     let changed = capture(&flow.source);
-    ends(flow.backup("restore", &[]).arg(&archive), code::REFUSED);
-    ends(flow.backup("restore", &["--force"]).arg(&archive), code::REFUSED);
+    let hint = |arguments: &[&str]| {
+        let failure = ends(flow.backup("restore", arguments).arg(&archive), code::REFUSED);
+        failure["error"]["hint"].as_str().unwrap().to_owned()
+    };
+    assert!(hint(&[]).contains("--force"), "{}", hint(&[]));
+    assert!(hint(&["--force"]).contains("--yes"), "{}", hint(&["--force"]));
     is_same(&changed, &flow.source);
     flow.restore(&archive, &["--force", "--yes"]);
     is_same(&before, &flow.source);

@@ -36,8 +36,8 @@ pub fn cleanup(context: &Context, request: &CleanupRequest) -> Result<Cleanup, A
     })
 }
 
-/// Deleting needs no passphrase.
-fn nobody(_: backup::Wanted<'_>) -> Result<Passphrase, SecretError> {
+/// For what needs no passphrase.
+pub(super) fn nobody(_: backup::Wanted<'_>) -> Result<Passphrase, SecretError> {
     Err(SecretError::NobodyToAsk { what: "passphrase".into(), why: "none should be needed".into() })
 }
 

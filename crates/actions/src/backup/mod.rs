@@ -12,7 +12,7 @@ pub use create::{BackupCreate, BackupMade, create};
 pub use hooks::Hooks;
 pub use keep::{PassphraseReplaced, cleanup, delete, lock, replace_passphrase, unlock};
 pub use look::{catalog, contents, diff, export, info, is_sealed, keys, resolve, verify};
-pub use restore::{BackupRestore, RestoreOutcome, restore};
+pub use restore::{BackupRestore, RecoverOutcome, RestoreOutcome, recover, restore};
 pub use secrets::Secrets;
 
 pub use strongroom_archive::ArchiveError;
@@ -21,7 +21,7 @@ pub use strongroom_backup::{
     Component, ComponentKind, Compression, Created, Deleted, How, Info, Issue, Kdf, Leftover, Listed, ListedEntry,
     Marks, Metadata, Missing, Need, Retention, SealedUnder, Selection, Stranger, Verdict, Verification, VerifyRequest,
     Wanted,
-    restore::{Listing, Mode, RestorePlan, RestoreRequest, Restored},
+    restore::{Listing, Mode, Recovered, RestorePlan, RestoreRequest, Restored},
 };
 pub use strongroom_backup::{Crossing, Databases, Depth, Live, Sqlite};
 pub use strongroom_tree::Owners;

@@ -1,17 +1,18 @@
 //! `backup restore`: checks, plan, consent, a backup of what is there if wanted, and then the exchange.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom_backup::{
     Created, Wanted,
-    restore::{Mode, RestorePlan, RestoreRequest, Restored, prepare},
+    restore::{Mode, Recovered, RestorePlan, RestoreRequest, Restored, prepare, recover as bring_back},
 };
 use strongroom_secret::Passphrase;
 
 use super::{
     create::{BackupCreate, make_archive},
     hooks::{Ended, Hooks, Told, around},
+    keep::nobody,
     secrets::{Remembered, Secrets, with_world},
     source::is_ciphertext,
 };
@@ -81,6 +82,25 @@ pub fn restore(
         account.note("entries", restored.entries);
         account.note("bytes", restored.bytes);
         Ok(RestoreOutcome { plan, backup, restored: Some(restored) })
+    })
+}
+
+/// What an interrupted restore was brought to.
+#[derive(Debug, Serialize)]
+pub struct RecoverOutcome {
+    /// Where it had been going.
+    #[serde(serialize_with = "crate::words::path")]
+    pub target: PathBuf,
+    /// What became of it.
+    pub recovered: Recovered,
+}
+
+/// Brings `target` to where an interrupted restore was going, or back to where it was. Audited as `backup.recover`.
+pub fn recover(context: &Context, target: &Path) -> Result<RecoverOutcome, ActionError> {
+    perform(context, "backup.recover", target, |account| {
+        let recovered = with_world(context, &nobody, |world| bring_back(target, world))?;
+        account.note("recovered", format!("{recovered:?}"));
+        Ok(RecoverOutcome { target: target.to_owned(), recovered })
     })
 }
 

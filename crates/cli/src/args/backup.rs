@@ -21,6 +21,7 @@ pub struct BackupArgs {
 pub enum BackupCommand {
     Create(Box<CreateArgs>),
     Restore(Box<RestoreArgs>),
+    Recover(RecoverArgs),
     List(ListArgs),
     Info(InfoArgs),
     Verify(VerifyArgs),
@@ -261,6 +262,17 @@ pub enum OwnersWord {
     Names,
     /// Whoever restores
     Mine,
+}
+
+/// Put right what an interrupted restore has left
+///
+/// The directory is as it was before the restore then, or as it was to be, and never in between. A new restore into it does
+/// this first, without being told.
+#[derive(Args)]
+pub struct RecoverArgs {
+    /// Where the restore was going
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub target: PathBuf,
 }
 
 /// List the backups in a directory

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use strongroom_actions::backup::{
     ArchiveKind, BackupMade, Catalog, Change, ChangeKind, Cleanup, Comparison, Created, Deleted, How, Info, Issue,
-    Listed, ListedEntry, Listing, Mode, PassphraseReplaced, RestorePlan, Restored, Verification,
+    Listed, ListedEntry, Listing, Mode, PassphraseReplaced, RecoverOutcome, Recovered, RestorePlan, Restored,
+    Verification,
 };
 
 use super::{amount, count, local};
@@ -133,6 +134,16 @@ pub fn restored(restored: &Restored, backup: Option<&Created>) -> String {
         text.push_str(&format!("What was replaced is kept in {}.\n", kept.display()));
     }
     text + &warnings(&restored.warnings)
+}
+
+/// An interrupted restore was put right.
+pub fn recovered(outcome: &RecoverOutcome) -> String {
+    let target = outcome.target.display();
+    match outcome.recovered {
+        Recovered::Nothing => format!("No interrupted restore has left anything at {target}.\n"),
+        Recovered::RolledBack => format!("{target} is as it was before the restore that was interrupted.\n"),
+        Recovered::RolledForward => format!("The restore into {target} that was interrupted is complete now.\n"),
+    }
 }
 
 /// The vault's keys were written to a file.

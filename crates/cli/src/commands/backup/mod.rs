@@ -26,6 +26,7 @@ pub fn run(args: &BackupArgs, settings: &Settings, face: Face) -> Result<Exit, F
     match &args.command {
         BackupCommand::Create(args) => create::run(args, settings, face),
         BackupCommand::Restore(args) => restore::run(args, settings, face),
+        BackupCommand::Recover(args) => restore::recover(args, settings, face),
         BackupCommand::List(args) => look::list(args, settings, face),
         BackupCommand::Info(args) => look::info(args, settings, face),
         BackupCommand::Verify(args) => look::verify(args, settings, face),

@@ -1,6 +1,6 @@
 //! `strongroom backup restore`
 
-use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
 use serde_json::json;
 use strongroom_actions::backup::{self, BackupCreate, BackupRestore, Hooks, Mode, Owners, RestorePlan, RestoreRequest};
@@ -8,7 +8,7 @@ use strongroom_event::Operation;
 
 use super::{Asked, archive, create::exit_of, interruptible};
 use crate::{
-    args::backup::{OwnersWord, RestoreArgs},
+    args::backup::{OwnersWord, RecoverArgs, RestoreArgs},
     confirm::confirm,
     exit::{Exit, Failure},
     face::{Face, plain, print_bytes},
@@ -39,7 +39,8 @@ pub fn run(args: &RestoreArgs, settings: &Settings, face: Face) -> Result<Exit, 
         hooks: if args.no_hooks { Hooks::default() } else { settings.restore_hooks() },
     };
     let consent = |plan: &RestorePlan| {
-        if plan.replaced.count + plan.removed.count == 0 || args.yes {
+        let replaces = plan.mode == Mode::Force && plan.replaced.count + plan.removed.count > 0;
+        if !replaces || args.yes {
             return Ok(());
         }
         report.aside(|| confirm(&text::plan(plan), "Go on?"))
@@ -99,9 +100,15 @@ fn backup_first(archive: &Path, settings: &Settings) -> BackupCreate {
     request
 }
 
+pub fn recover(args: &RecoverArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let outcome = backup::recover(&settings.context(Arc::new(Log::default())), &args.target)?;
+    face.tell(&outcome, |_| text::recovered(&outcome))?;
+    Ok(Exit::OK)
+}
+
 /// `--keys-only`
 fn keys(args: &RestoreArgs, archive: &Path, settings: &Settings, face: Face) -> Result<Exit, Failure> {
-    let context = settings.context(std::sync::Arc::new(Log::default()));
+    let context = settings.context(Arc::new(Log::default()));
     let keys =
         Asked::open(settings.passphrase(&args.passphrase)).with(|secrets| backup::keys(&context, archive, secrets))?;
     let Some(path) = &args.output else {
