@@ -16,6 +16,8 @@ pub struct Stored<'f> {
     frames: Box<dyn Frames + 'f>,
     member: Member,
     record: Record,
+    /// How many bytes of data are before each run.
+    before: Vec<u64>,
     check: Check,
 }
 
@@ -35,7 +37,13 @@ impl<'f> Stored<'f> {
         let at = record.at.ok_or_else(|| mismatch(record, "no archive holds its content"))?;
         let member = Member::read(&mut *frames, &at)?;
         member.is_file_of(archive, record)?;
-        Ok(Self { frames, member, record: record.clone(), check: Check::Reading(ContentHash::default()) })
+        let before = member.map.runs().iter().scan(0, |sum, run| {
+            let before = *sum;
+            *sum += run.end - run.start;
+            Some(before)
+        });
+        let before = before.collect();
+        Ok(Self { frames, member, record: record.clone(), before, check: Check::Reading(ContentHash::default()) })
     }
 
     /// Checks the hash by reading everything that was not read yet; whatever was read before, its result is certain.
@@ -90,9 +98,8 @@ impl<'f> Stored<'f> {
     /// Bytes of data before `offset`, which is in a run.
     fn before(&self, offset: u64) -> u64 {
         let runs = self.member.map.runs();
-        // The runs before it are summed each time; there are few, or the file is read run by run.
         let within = runs.partition_point(|run| run.end <= offset);
-        runs[..within].iter().map(|run| run.end - run.start).sum::<u64>() + (offset - runs[within].start)
+        self.before[within] + (offset - runs[within].start)
     }
 
     fn run_at(&self, offset: u64) -> Option<&Range<u64>> {

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io::Write,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -22,17 +22,20 @@ type Reply = SyncSender<Decoded>;
 pub fn export(archive: &Archive, out: &mut dyn Write, workers: usize) -> Result<u64, ArchiveError> {
     let workers = workers.max(1);
     let (submit, to_do) = sync_channel::<(usize, Reply)>(workers * 2);
-    let to_do = Mutex::new(to_do);
+    let to_do = Arc::new(Mutex::new(to_do));
     thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| decode(archive, &to_do));
+            let to_do = Arc::clone(&to_do);
+            scope.spawn(|| decode(archive, to_do));
         }
+        // Those who wait for workers must learn of it if there are none any more.
+        drop(to_do);
         // Dropping `submit` on an error is what ends the others.
         write_in_order(archive, out, submit, workers * 2)
     })
 }
 
-fn decode(archive: &Archive, to_do: &Mutex<Receiver<(usize, Reply)>>) {
+fn decode(archive: &Archive, to_do: Arc<Mutex<Receiver<(usize, Reply)>>>) {
     let mut direct = Direct::new(archive);
     loop {
         let next = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -52,12 +52,15 @@ pub fn sweep<E: From<ArchiveError> + Send>(
 ) -> Result<(), E> {
     let (submit, to_do) = sync_channel::<Work>(workers.max(1));
     let (bigs, big_stops) = sync_channel::<(Stop, Location)>(1);
-    let to_do = Mutex::new(to_do);
+    let to_do = Arc::new(Mutex::new(to_do));
     let sweep = Sweep { archive, visitor, failed: AtomicBool::new(false), error: Mutex::new(None) };
     thread::scope(|scope| {
         for _ in 0..workers.max(1) {
-            scope.spawn(|| sweep.work(&to_do));
+            let to_do = Arc::clone(&to_do);
+            scope.spawn(|| sweep.work(to_do));
         }
+        // Those who wait for workers must learn of it if there are none any more.
+        drop(to_do);
         let ahead = submit.clone();
         scope.spawn(|| sweep.visit_bigs(big_stops, ahead));
         sweep.plan(stops, submit, bigs);
@@ -134,7 +137,7 @@ impl<E: From<ArchiveError> + Send> Sweep<'_, E> {
         Ok(if first == last { Place::Frame(first) } else { Place::Frames(at) })
     }
 
-    fn work(&self, to_do: &Mutex<Receiver<Work>>) {
+    fn work(&self, to_do: Arc<Mutex<Receiver<Work>>>) {
         let mut direct = Direct::new(self.archive);
         loop {
             let next = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -33,6 +33,9 @@ pub fn verify(archive: &Archive, workers: usize, observer: &dyn Observer) -> Res
     if tail.metadata != archive.metadata {
         return Err(ArchiveError::Index { why: "its head is not what metadata.json says" });
     }
+    if tail.keys.is_some() != archive.metadata.keys.is_some() {
+        return Err(ArchiveError::Index { why: "its head does not tell truly whether encryption_key.enc is there" });
+    }
     Ok(VerifyReport {
         entries: stops.seen.entries,
         files: verification.files.into_inner(),

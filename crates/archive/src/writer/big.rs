@@ -5,7 +5,9 @@ use std::io;
 use strongroom_event::Event;
 use strongroom_tree::{Content, RelPath, Source, TreeError};
 
-use super::{Body, FRAME, Item, Job, gather, member, pipeline::Note, plan::unreadable, reading::Opened};
+use super::{
+    Body, FRAME, Item, Job, gather, member, memory::Memory, pipeline::Note, plan::unreadable, reading::Opened,
+};
 use crate::{ArchiveError, Issue, Location, Record, content_hash::ContentHash, pax::padding};
 
 /// Longer files are not read again when they were written to meanwhile: what was given away already stays in the archive.
@@ -28,14 +30,20 @@ pub struct Outcome {
 
 /// Gives a file away in pieces.
 pub fn store(job: &Job<'_>, item: &Item<'_>, pieces: &mut dyn Pieces) -> Result<Outcome, ArchiveError> {
-    let Body::Read(source, path) = &item.body else {
-        return Err(ArchiveError::Unfit { path: item.entry.path.clone(), why: "a file has no body" });
+    let memory;
+    let (source, path): (&dyn Source, &RelPath) = match &item.body {
+        Body::Read(source, path) => (*source, path),
+        Body::Bytes(bytes) => {
+            memory = Memory { bytes, entry: &item.entry };
+            (&memory, &item.entry.path)
+        }
+        _ => return Err(ArchiveError::Unfit { path: item.entry.path.clone(), why: "a file has no body" }),
     };
     let mut outcome = Outcome::default();
     for tries in 0.. {
         let last = tries >= job.settings.retries;
         let mut piece = Piece { job, item, pieces, tar: Vec::new(), given: 0, tells: tries == 0 };
-        match piece.store(*source, path) {
+        match piece.store(source, path) {
             Ok(stored) => {
                 let again = stored.changed && !stored.damaged && !last && stored.len <= MOST_AGAIN;
                 note(item, stored, piece.given, again, &mut outcome);

@@ -4,6 +4,7 @@
 mod big;
 mod gather;
 mod member;
+mod memory;
 mod output;
 mod pipeline;
 mod plan;

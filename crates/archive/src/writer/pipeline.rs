@@ -9,7 +9,7 @@
 use std::{
     io::Write,
     sync::{
-        Mutex,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -89,14 +89,16 @@ pub fn run<'a, W: Write>(
     let (order, ordered) = sync_channel::<Steps<'a>>(workers + 2);
     let (work, to_do) = sync_channel::<Work<'a>>(workers);
     let (bigs, big_files) = sync_channel::<(Box<Item<'a>>, StepsOut<'a>)>(1);
-    let to_do = Mutex::new(to_do);
+    let to_do = Arc::new(Mutex::new(to_do));
     // Made here, so that a level that does not exist is refused before any thread runs.
     let gatherers: Vec<_> = (0..workers).map(|_| Gatherer::new(job)).collect::<Result<_, _>>()?;
     thread::scope(|scope| {
         for gatherer in gatherers {
-            let to_do = &to_do;
-            scope.spawn(move || gather_and_pack(gatherer, to_do));
+            let to_do = Arc::clone(&to_do);
+            scope.spawn(move || gather_and_pack(gatherer, &to_do));
         }
+        // Those who wait for workers must learn of it if there are none any more.
+        drop(to_do);
         let pack = work.clone();
         scope.spawn(move || read_big_files(job, &big_files, &pack));
         scope.spawn(move || plan(items, &order, &work, &bigs));
@@ -144,8 +146,8 @@ fn plan<'a>(
 
 fn gather_and_pack<'a>(mut gatherer: Gatherer<'_>, to_do: &Mutex<Receiver<Work<'a>>>) {
     loop {
-        let next = to_do.lock().ok().and_then(|to_do| to_do.recv().ok());
-        match next {
+        let next = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match next.ok() {
             None => return,
             // That nobody listens any more is learnt by those who wait.
             Some(Work::Gather(tasks, out)) => drop(out.send(gatherer.gather(tasks))),

@@ -67,7 +67,7 @@ impl<'a> Planner<'a> {
             return (self.put(Task::Record(Box::new(item)), 0), None);
         }
         let size = size(&item);
-        if size > FRAME && matches!(item.body, Body::Read(..)) {
+        if size > FRAME && matches!(item.body, Body::Read(..) | Body::Bytes(_)) {
             return (self.rest(), Some(Batch::Big(Box::new(item))));
         }
         (self.put(Task::Keep(Box::new(item)), size), None)
