@@ -44,7 +44,7 @@ fn facts() -> Facts {
 impl Parts {
     /// Those of a good archive with something of every kind.
     pub fn good() -> Self {
-        Self::of(&good())
+        Self::of(&written(true))
     }
 
     /// Those of a plain archive.
@@ -130,7 +130,8 @@ pub fn check(bytes: &[u8]) -> Result<VerifyReport, ArchiveError> {
     archive.verify(2, &Silent)
 }
 
-fn good() -> Vec<u8> {
+/// An archive with `encryption_key.enc` in it, whose metadata tells so or not.
+pub fn written(tells_of_keys: bool) -> Vec<u8> {
     let facts = facts();
     let job = Job {
         facts: &facts,
@@ -148,7 +149,10 @@ fn good() -> Vec<u8> {
         observer: &Silent,
         random: &OsRandom,
     };
-    let ending = |totals: &Totals| Ending { metadata: metadata(totals), gone: vec![], issues: vec![] };
+    let keys =
+        tells_of_keys.then(|| KeysInfo { file: KeysInfo::MEMBER.into(), sealed_under: "backup-passphrase".into() });
+    let ending =
+        |totals: &Totals| Ending { metadata: Metadata { keys, ..metadata(totals) }, gone: vec![], issues: vec![] };
     write(Vec::new(), &job, &mut items().into_iter().map(Ok), ending).unwrap().0
 }
 
@@ -216,7 +220,7 @@ fn metadata(totals: &Totals) -> Metadata {
         components: totals.components.clone(),
         counts: Counts { ..totals.counts },
         content_sha256: totals.content_sha256,
-        keys: Some(KeysInfo { file: KeysInfo::MEMBER.into(), sealed_under: "backup-passphrase".into() }),
+        keys: None,
         complete: true,
         issues: 0,
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use strongroom_archive::ArchiveError;
 
-use crate::forge::{Parts, check};
+use crate::forge::{Parts, check, written};
 
 #[test]
 fn no_byte_of_the_tar_stream_can_be_changed_unnoticed() {
@@ -92,6 +92,12 @@ fn metadata_inside_and_before_must_be_the_same() {
     let mut parts = Parts::good();
     parts.line("head")["head"]["metadata"]["host"] = json!("there");
     assert!(check(&parts.bytes()).is_err());
+}
+
+#[test]
+fn metadata_must_tell_of_the_keys() {
+    let refused = check(&written(false)).unwrap_err().to_string();
+    assert!(refused.contains("encryption_key.enc"), "{refused}");
 }
 
 #[test]
