@@ -162,6 +162,14 @@ pub enum BackupError {
         #[from]
         source: BadPattern,
     },
+    /// A swap was interrupted, and can be neither finished nor taken back. Nothing is removed.
+    #[error("an interrupted restore in {} can be neither finished nor taken back: {source}", staging.display())]
+    Unfinished {
+        /// Where what was to be swapped lies.
+        staging: PathBuf,
+        /// Why not.
+        source: SwapError,
+    },
     /// A swap of directories failed.
     #[error(transparent)]
     Swap(#[from] SwapError),

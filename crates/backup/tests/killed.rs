@@ -240,3 +240,32 @@ fn a_backup_that_is_killed_leaves_no_archive_and_the_next_run_clears_up() {
     World::default().with(|context| prepare(&request, false, context).unwrap().run(context)).unwrap();
     assert_same(&root.join("source"), &root.join("target"));
 }
+
+#[test]
+fn what_somebody_changed_after_a_kill_is_left_alone_and_nothing_is_lost() {
+    if !has_strace() {
+        return;
+    }
+    let (_dir, root) = restorable("part");
+    // Renames of the swap come after those of the journal; in the middle of them it is killed.
+    let journal_is_there = |root: &Path| {
+        let staging = fs::read_dir(root).unwrap().find_map(|entry| {
+            let entry = entry.unwrap();
+            entry.file_name().to_string_lossy().contains(".strongroom-restore-").then(|| entry.path())
+        });
+        staging.filter(|staging| staging.join("journal").exists())
+    };
+    let mut nth = 1;
+    while killed_at("restore", &root, "renameat2", nth) && fs::read(root.join("target/changed")).unwrap() != b"new" {
+        World::default().with(|context| recover(&root.join("target"), context)).unwrap();
+        nth += 1;
+    }
+    let staging = journal_is_there(&root).expect("it was killed in the middle of a swap");
+    // By renaming, as editors do: a file that was removed before would leave its inode number to the new one.
+    fs::write(root.join("target/changed~"), "somebody's").unwrap();
+    fs::rename(root.join("target/changed~"), root.join("target/changed")).unwrap();
+    let error = World::default().with(|context| recover(&root.join("target"), context)).unwrap_err();
+    assert!(matches!(error, strongroom_backup::BackupError::Unfinished { .. }), "{error}");
+    assert_eq!(fs::read(root.join("target/changed")).unwrap(), b"somebody's");
+    assert_eq!(fs::read(staging.join("new/changed")).unwrap(), b"old", "what was replaced is still there");
+}

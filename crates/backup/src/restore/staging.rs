@@ -11,7 +11,7 @@ use std::{
 };
 
 use strongroom_crypto::Random;
-use strongroom_durable::{AtomicFile, DirLock, How, LockError, Move, Recovered as Swapped, Swap, sync_dir};
+use strongroom_durable::{AtomicFile, DirLock, How, LockError, Move, Recovered as Swapped, Swap, SwapError, sync_dir};
 use strongroom_tree::RelPath;
 
 use super::{
@@ -117,16 +117,30 @@ impl Staging {
         // The names of what is staged are to be on the disk before the journal refers to them.
         sync_dir(&self.path)?;
         sync_dir(self.path.parent().expect("it is in a directory"))?;
+        match self.try_swap(units) {
+            Ok(swap) => Ok(swap),
+            // Whether it came about after all stands in the journal.
+            Err(cause) => match Swap::recover(&self.root, &self.journal()) {
+                Ok(Swapped::Committed(swap)) => Ok(swap),
+                Ok(Swapped::Nothing | Swapped::RolledBack) => Err(cause.into()),
+                Err(undo) => {
+                    let undo = Box::new(self.unfinished(undo));
+                    Err(BackupError::Undo { cause: Box::new(cause.into()), undo })
+                }
+            },
+        }
+    }
+
+    fn try_swap(&self, units: &[Unit]) -> Result<Swap, SwapError> {
         let moves = units.iter().enumerate().map(|(number, unit)| self.movement(number, unit)).collect();
         let mut swap = Swap::plan(&self.root, &self.journal(), moves)?;
         swap.perform()?;
-        match swap.commit() {
-            Ok(()) => Ok(swap),
-            Err(cause) => match swap.roll_back() {
-                Ok(()) => Err(cause.into()),
-                Err(undo) => Err(BackupError::Undo { cause: Box::new(cause.into()), undo: Box::new(undo.into()) }),
-            },
-        }
+        swap.commit()?;
+        Ok(swap)
+    }
+
+    fn unfinished(&self, source: SwapError) -> BackupError {
+        BackupError::Unfinished { staging: self.path.clone(), source }
     }
 
     fn movement(&self, number: usize, unit: &Unit) -> Move {
@@ -176,6 +190,11 @@ impl Staging {
 
     /// Removes it, of what was never put in place, or taken back.
     pub(crate) fn discard(self) -> Result<(), BackupError> {
+        // While there is a journal, what lies here may be the only copy of what was in the target.
+        if self.journal().symlink_metadata().is_ok() {
+            let why = "it holds what a swap has not brought to an end".into();
+            return Err(BackupError::Refused { target: self.path, why });
+        }
         // In this order: see `settle`.
         remove(&self.aside())?;
         remove(&self.new_tree())?;
@@ -184,7 +203,7 @@ impl Staging {
 
     /// Brings what a killed run has left to its end.
     pub(crate) fn recover(self) -> Result<Recovered, BackupError> {
-        match Swap::recover(&self.root, &self.journal())? {
+        match Swap::recover(&self.root, &self.journal()).map_err(|error| self.unfinished(error))? {
             Swapped::Committed(swap) => {
                 self.settle(swap)?;
                 Ok(Recovered::RolledForward)
