@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use strongroom_secret::SecretError;
 
 use crate::{
-    Algorithm, ArchiveError, Container, Decompressor, Frame, FrameScratch,
+    Algorithm, ArchiveError, Container, Decompressor, Frame, FrameScratch, Metadata,
     footer::Footer,
     header::Header,
     index::{IndexReader, Part},
@@ -107,6 +107,14 @@ const HEAD: &str = concat!(
     r#""content_sha256":"0000000000000000000000000000000000000000000000000000000000000000","complete":true,"issues":0},"#,
     r#""frames":0,"tail":TAIL}}"#
 );
+
+/// A document that is read is written and read again as the same.
+pub fn archive_metadata(data: &[u8]) {
+    if let Ok(read) = serde_json::from_slice::<Metadata>(data) {
+        let written = serde_json::to_vec_pretty(&read).expect("it came from JSON");
+        assert_eq!(serde_json::from_slice::<Metadata>(&written).expect("what was written can be read"), read);
+    }
+}
 
 /// Any bytes are read as the headers of a member, as they are and with checksums that fit; what they claim is within them.
 pub fn archive_tar(data: &[u8]) {

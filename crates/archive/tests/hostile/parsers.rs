@@ -26,6 +26,7 @@ proptest! {
     fn arbitrary_bytes_are_survived(data in prop::collection::vec(any::<u8>(), 0..3000)) {
         fuzz::archive_index(&data);
         fuzz::archive_tar(&data);
+        fuzz::archive_metadata(&data);
     }
 
     #[test]
@@ -35,6 +36,15 @@ proptest! {
     ) {
         let lines = GOOD.with(|good| good.lines[2..].iter().map(|line| format!("{line}\n")).collect::<String>());
         fuzz::archive_index(&changed(&[b"\x20", lines.as_bytes()].concat(), &changes, &cut));
+    }
+
+    #[test]
+    fn a_good_document_with_arbitrary_changes_is_survived(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let document = GOOD.with(|good| good.lines[0]["head"]["metadata"].to_string());
+        fuzz::archive_metadata(&changed(document.as_bytes(), &changes, &cut));
     }
 
     #[test]
