@@ -21,7 +21,7 @@ use strongroom_backup::{
 /// What the child is to do, in the directory of a desk.
 const TASK: &str = "STRONGROOM_BACKUP_TEST_TASK";
 /// The calls that change something, or make it last.
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 22] = [
     "renameat2",
     "renameat",
     "rename",
@@ -33,9 +33,17 @@ const CALLS: [&str; 14] = [
     "linkat",
     "symlinkat",
     "fsync",
+    "fdatasync",
     "syncfs",
     "write",
+    "pwrite64",
+    "fallocate",
+    "ftruncate",
     "fchmod",
+    "fchown",
+    "utimensat",
+    "fsetxattr",
+    "flock",
 ];
 
 /// Not a test: what the child runs.
