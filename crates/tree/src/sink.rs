@@ -206,7 +206,9 @@ impl<'o> LocalSink<'o> {
         if self.syncs_each {
             fs::fsync(&self.beneath).map_err(syncing())?;
         }
-        fs::syncfs(&self.beneath).map_err(syncing())
+        // The kernel tells the next one who asks, once, of what failed before he came. A program that was killed while it
+        // wrote to a FUSE file system leaves such a failure: its own writing was interrupted, and ours was not.
+        rustix::io::retry_on_intr(|| fs::syncfs(&self.beneath)).map_err(syncing())
     }
 }
 
