@@ -52,6 +52,19 @@ fn a_flipped_bit_is_found_and_nothing_is_restored_from_it() {
 }
 
 #[test]
+fn a_restore_does_not_remove_the_archives_that_lie_in_its_target() {
+    let mut flow = Flow::with_files();
+    flow.place = flow.source.join("backups");
+    let archive = flow.create(&[]);
+    flow.write("a", b"changed");
+    ends(flow.backup("restore", &["--force", "--yes"]).arg(&archive), code::REFUSED);
+    assert!(archive.exists());
+    flow.restore(&archive, &["--force", "--yes", "--path", "a"]);
+    assert!(archive.exists());
+    assert_eq!(fs::read(flow.source.join("a")).unwrap().len(), 10);
+}
+
+#[test]
 fn what_is_no_archive_is_said_to_be_none() {
     let flow = Flow::with_files();
     let letter = flow.place.join("letter.tar.zst.enc");

@@ -118,6 +118,14 @@ pub enum ActionError {
     /// Files were to be put where the ciphertext of a vault is.
     #[error("cannot restore into {}: it holds the ciphertext of a vault", .0.display())]
     IntoCiphertext(PathBuf),
+    /// Restoring all of it would remove the archive that it is restored from.
+    #[error("cannot replace {}: the archive {} is in it, and would be removed with all that is beside it", target.display(), archive.display())]
+    OverArchives {
+        /// The target.
+        target: PathBuf,
+        /// The archive.
+        archive: PathBuf,
+    },
     /// There are no keys of a vault in the archive.
     #[error("there are no keys of a vault in {}", .0.display())]
     NoKeys(PathBuf),

@@ -188,6 +188,10 @@ impl From<ActionError> for Failure {
                 Exit::REFUSED,
                 Some("Mount the vault, and restore into its mount point: --target MOUNTPOINT.".into()),
             ),
+            ActionError::OverArchives { .. } => (
+                Exit::REFUSED,
+                Some("Move the archives elsewhere; or add only what is missing (--merge), or restore a part (--path).".into()),
+            ),
             ActionError::NoKeys(_) => (Exit::FAILURE, Some("Only backups of a vault's data have its keys in them.".into())),
             ActionError::Declined => (Exit::REFUSED, None),
             ActionError::NobodyToConfirm => (Exit::REFUSED, Some("To go on without being asked: --yes".into())),

@@ -67,6 +67,17 @@ pub struct BackupCreate {
     pub retention: Option<Retention>,
 }
 
+impl BackupCreate {
+    /// What the archives are called.
+    pub fn archive_name(&self) -> String {
+        let of_source = || {
+            let source = self.source.canonicalize().unwrap_or_else(|_| self.source.clone());
+            source.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned())
+        };
+        strongroom_archive::sanitise(&self.name.clone().unwrap_or_else(of_source))
+    }
+}
+
 /// What became of it.
 #[derive(Debug, Serialize)]
 pub struct BackupMade {
@@ -129,7 +140,7 @@ pub(super) fn make_archive(
         None => Origin::Directory(source.path().to_owned()),
     };
     let create = Create {
-        name: request.name.clone().unwrap_or_else(|| name_of(source.path())),
+        name: request.archive_name(),
         origin,
         place,
         kind: request.kind,
@@ -212,10 +223,6 @@ fn prepare_place(place: &Path) -> Result<PathBuf, ActionError> {
 fn ended(created: &Created) -> Ended {
     let outcome = if created.complete { "ok" } else { "incomplete" };
     Ended { outcome, archive: Some(created.path.clone()) }
-}
-
-fn name_of(source: &Path) -> String {
-    source.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn give_account(account: &mut Account, created: &Created, sealed: bool) {

@@ -74,6 +74,7 @@ pub fn restore(
         account.note_path("target", &plan.target);
         account.note("mode", mode(plan.mode));
         refuse_ciphertext(&plan.target)?;
+        refuse_to_lose_archives(&restore.request, &plan)?;
         consent(&plan)?;
         let backup = back_up_first(context, restore, &plan.target, secrets, &remembered, account)?;
         let told = Told::of("restore").and_path("ARCHIVE", &restore.request.archive).and_path("TARGET", &plan.target);
@@ -108,6 +109,16 @@ pub fn recover(context: &Context, target: &Path) -> Result<RecoverOutcome, Actio
 fn refuse_ciphertext(target: &Path) -> Result<(), ActionError> {
     let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
     if is_ciphertext(existing) { Err(ActionError::IntoCiphertext(target.to_owned())) } else { Ok(()) }
+}
+
+/// What the archive does not have is removed, and it does not have itself, nor the archives beside it.
+fn refuse_to_lose_archives(request: &RestoreRequest, plan: &RestorePlan) -> Result<(), ActionError> {
+    let is_partial = !request.components.is_empty() || !request.paths.is_empty() || request.config_only;
+    let (Ok(archive), Ok(target)) = (request.archive.canonicalize(), plan.target.canonicalize()) else { return Ok(()) };
+    if is_partial || plan.mode != Mode::Force || !archive.starts_with(&target) {
+        return Ok(());
+    }
+    Err(ActionError::OverArchives { target, archive })
 }
 
 fn back_up_first(

@@ -1,7 +1,9 @@
 //! `strongroom backup create`
 
 use serde_json::json;
-use strongroom_actions::backup::{self, Algorithm, ArchiveKind, BackupCreate, Compression, Created, Hooks, Kdf};
+use strongroom_actions::backup::{
+    self, Algorithm, ArchiveKind, BackupCreate, Compression, Created, Hooks, Kdf, Listed,
+};
 use strongroom_event::Operation;
 
 use super::{Asked, interruptible};
@@ -88,6 +90,8 @@ fn seal(args: &CreateArgs, configured: Option<Kdf>) -> Option<Kdf> {
 
 /// Whether a mistyped passphrase would show, since the base has to open with it.
 fn is_proved_by_base(request: &BackupCreate) -> bool {
-    let has_archives = || backup::catalog(&request.place).is_ok_and(|catalog| !catalog.archives.is_empty());
-    request.kind != ArchiveKind::Full && has_archives()
+    let name = request.archive_name();
+    let is_base = |listed: &Listed| listed.sealed && listed.name == name && listed.is_good();
+    let has_base = || backup::catalog(&request.place).is_ok_and(|catalog| catalog.archives.iter().any(is_base));
+    request.kind != ArchiveKind::Full && has_base()
 }
