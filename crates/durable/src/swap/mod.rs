@@ -11,6 +11,7 @@
 //! Left to the caller: that what is staged is on the disk, and removing the old when it is not wanted any more.
 
 mod names;
+mod one;
 mod record;
 
 use std::path::{Component, Path, PathBuf};
@@ -33,7 +34,8 @@ pub struct Move {
 /// What a move does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// Swaps the two.
+    /// Swaps the two, in one step where the file system can, and else by three renames between which the target is
+    /// missing for a moment. Only then is `staged` with `.spare` at its end in use as well.
     Exchange,
     /// Moves `staged` to `target`, where nothing is.
     PlaceNew,
@@ -238,12 +240,6 @@ enum Stage {
     Over,
 }
 
-/// How far a move is.
-enum Standing {
-    Before,
-    After,
-}
-
 impl<N: Names, L: Log> Moving<N, L> {
     fn begin(names: N, mut log: L, plan: Plan) -> Result<Self, SwapError> {
         log.append(&Record::Planned(plan.clone()).encode())?;
@@ -265,9 +261,8 @@ impl<N: Names, L: Log> Moving<N, L> {
     fn make_all(&mut self) -> Result<(), SwapError> {
         for index in 0..self.plan.moves.len() {
             let bound = self.plan.moves[index].clone();
-            match self.standing(&bound)? {
-                Some(Standing::Before) => self.make(&bound.wanted)?,
-                Some(Standing::After) => {}
+            match one::standing(&self.names, &bound)? {
+                Some(standing) => one::make(&mut self.names, &bound.wanted, standing)?,
                 None => return Err(SwapError::Changed { path: bound.wanted.target }),
             }
         }
@@ -293,9 +288,8 @@ impl<N: Names, L: Log> Moving<N, L> {
         }
         let mut undone = Ok(());
         for bound in self.plan.moves.clone().iter().rev() {
-            undone = undone.and(match self.standing(bound) {
-                Ok(Some(Standing::After)) => self.take_back(&bound.wanted),
-                Ok(Some(Standing::Before)) => Ok(()),
+            undone = undone.and(match one::standing(&self.names, bound) {
+                Ok(Some(standing)) => one::take_back(&mut self.names, &bound.wanted, standing),
                 Ok(None) => Err(SwapError::Changed { path: bound.wanted.target.clone() }),
                 Err(error) => Err(error),
             });
@@ -325,37 +319,11 @@ impl<N: Names, L: Log> Moving<N, L> {
     /// somebody changed since is theirs.
     fn roll_forward(&mut self) -> Result<(), SwapError> {
         for bound in self.plan.moves.clone() {
-            if let Some(Standing::Before) = self.standing(&bound)? {
-                self.make(&bound.wanted)?;
+            if let Some(standing) = one::standing(&self.names, &bound)? {
+                one::make(&mut self.names, &bound.wanted, standing)?;
             }
         }
         self.sync()
-    }
-
-    /// `None` if it is neither as before nor as after.
-    fn standing(&self, bound: &Bound) -> Result<Option<Standing>, SwapError> {
-        let now = (self.names.look(&bound.wanted.staged)?, self.names.look(&bound.wanted.target)?);
-        Ok(match now {
-            _ if now == (bound.new, bound.old) => Some(Standing::Before),
-            _ if now == (bound.old, bound.new) => Some(Standing::After),
-            _ => None,
-        })
-    }
-
-    fn make(&mut self, wanted: &Move) -> Result<(), SwapError> {
-        match wanted.how {
-            How::Exchange => self.names.exchange(&wanted.staged, &wanted.target),
-            How::PlaceNew => self.names.rename(&wanted.staged, &wanted.target),
-            How::SetAside => self.names.rename(&wanted.target, &wanted.staged),
-        }
-    }
-
-    fn take_back(&mut self, wanted: &Move) -> Result<(), SwapError> {
-        match wanted.how {
-            How::Exchange => self.names.exchange(&wanted.staged, &wanted.target),
-            How::PlaceNew => self.names.rename(&wanted.target, &wanted.staged),
-            How::SetAside => self.names.rename(&wanted.staged, &wanted.target),
-        }
     }
 
     fn sync(&mut self) -> Result<(), SwapError> {

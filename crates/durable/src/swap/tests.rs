@@ -35,14 +35,20 @@ struct World {
     /// Calls until the end; none changes anything after it.
     left: usize,
     calls: usize,
+    /// The file system has no exchange.
+    is_plain: bool,
 }
 
 type Shared = Rc<RefCell<World>>;
 
 impl World {
     fn new() -> Shared {
+        Self::of(false)
+    }
+
+    fn of(is_plain: bool) -> Shared {
         let on_disk = OLD.iter().map(|(path, ino)| (PathBuf::from(path), *ino)).collect();
-        Rc::new(RefCell::new(World { on_disk, left: usize::MAX, ..World::default() }))
+        Rc::new(RefCell::new(World { on_disk, left: usize::MAX, is_plain, ..World::default() }))
     }
 
     fn call(&mut self) -> Result<(), SwapError> {
@@ -98,6 +104,9 @@ impl Names for SimNames {
     fn exchange(&mut self, first: &Path, second: &Path) -> Result<(), SwapError> {
         let mut world = self.0.borrow_mut();
         world.call()?;
+        if world.is_plain {
+            return Err(ExchangeError::Unsupported { path: first.into() }.into());
+        }
         let seen = world.seen();
         world.change([(first.into(), Some(seen[second])), (second.into(), Some(seen[first]))]);
         Ok(())
@@ -183,18 +192,23 @@ fn claim_whole(world: &Shared, was_committed: bool, when: &str) {
     assert_eq!(world.on_disk, wanted, "{when}, and after another power cut");
 }
 
-fn calls_in_all() -> usize {
-    let world = World::new();
+fn calls_in_all(is_plain: bool) -> usize {
+    let world = World::of(is_plain);
     swap(&world).unwrap();
     world.borrow().calls
 }
 
-fn ended_after(calls: usize) -> Shared {
-    let world = World::new();
+fn ended_after(calls: usize, is_plain: bool) -> Shared {
+    let world = World::of(is_plain);
     world.borrow_mut().left = calls;
     swap(&world).unwrap_err();
     world.borrow_mut().left = usize::MAX;
     world
+}
+
+/// After each call, with an exchange and without.
+fn ends() -> impl Iterator<Item = (usize, bool)> {
+    [false, true].into_iter().flat_map(|is_plain| (0..calls_in_all(is_plain)).map(move |calls| (calls, is_plain)))
 }
 
 fn is_committed(world: &Shared) -> bool {
@@ -203,21 +217,21 @@ fn is_committed(world: &Shared) -> bool {
 
 #[test]
 fn a_process_killed_after_any_call_leaves_the_old_tree() {
-    for calls in 0..calls_in_all() {
-        let world = ended_after(calls);
+    for (calls, is_plain) in ends() {
+        let world = ended_after(calls, is_plain);
         recover(&world).unwrap();
-        claim_whole(&world, false, &format!("killed after {calls} calls"));
+        claim_whole(&world, false, &format!("killed after {calls} calls, plain: {is_plain}"));
     }
 }
 
 #[test]
 fn a_power_cut_after_any_call_leaves_the_old_tree_whichever_renames_reached_the_disk() {
-    for calls in 0..calls_in_all() {
-        for kept in 0..1 << ended_after(calls).borrow().unsynced.len() {
-            let world = ended_after(calls);
+    for (calls, is_plain) in ends() {
+        for kept in 0..1 << ended_after(calls, is_plain).borrow().unsynced.len() {
+            let world = ended_after(calls, is_plain);
             world.borrow_mut().cut(kept);
             recover(&world).unwrap();
-            claim_whole(&world, false, &format!("cut after {calls} calls, kept {kept:b}"));
+            claim_whole(&world, false, &format!("cut after {calls} calls, kept {kept:b}, plain: {is_plain}"));
         }
     }
 }
@@ -225,15 +239,15 @@ fn a_power_cut_after_any_call_leaves_the_old_tree_whichever_renames_reached_the_
 #[test]
 fn a_recovery_that_is_cut_off_is_recovered_from() {
     let mut seen = BTreeSet::new();
-    for calls in 0..calls_in_all() {
+    for (calls, is_plain) in ends() {
         for again in 0.. {
-            let world = ended_after(calls);
+            let world = ended_after(calls, is_plain);
             world.borrow_mut().left = again;
             if recover(&world).is_ok() {
                 break;
             }
             for kept in 0..1 << world.borrow().unsynced.len().min(6) {
-                let world = ended_after(calls);
+                let world = ended_after(calls, is_plain);
                 world.borrow_mut().left = again;
                 let _ = recover(&world);
                 world.borrow_mut().left = usize::MAX;
@@ -245,6 +259,14 @@ fn a_recovery_that_is_cut_off_is_recovered_from() {
         }
     }
     assert!(seen.len() > 100, "only {} ends were tried", seen.len());
+}
+
+#[test]
+fn without_an_exchange_the_new_tree_comes_about_all_the_same() {
+    let world = World::of(true);
+    swap(&world).unwrap();
+    world.borrow_mut().journal = None;
+    claim_whole(&world, true, "swapped by renames");
 }
 
 #[test]
@@ -331,7 +353,7 @@ fn a_move_that_fails_takes_back_those_before_it() {
 
 #[test]
 fn what_somebody_changed_is_left_alone_and_the_rest_taken_back() {
-    let world = ended_after(calls_in_all() - 1);
+    let world = ended_after(calls_in_all(false) - 1, false);
     world.borrow_mut().cut(0);
     world.borrow_mut().on_disk.insert("dir/b".into(), 99);
     let error = recover(&world).unwrap_err();
