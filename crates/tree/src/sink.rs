@@ -203,12 +203,14 @@ impl<'o> LocalSink<'o> {
 
     fn sync(&self) -> Result<(), TreeError> {
         let syncing = || TreeError::on("writing to disk", &RelPath::root());
-        if self.syncs_each {
-            fs::fsync(&self.beneath).map_err(syncing())?;
+        if !self.syncs_each {
+            return fs::syncfs(&self.beneath).map_err(syncing());
         }
-        // The kernel tells the next one who asks, once, of what failed before he came. A program that was killed while it
-        // wrote to a FUSE file system leaves such a failure: its own writing was interrupted, and ours was not.
-        rustix::io::retry_on_intr(|| fs::syncfs(&self.beneath)).map_err(syncing())
+        fs::fsync(&self.beneath).map_err(syncing())?;
+        // All that was made was synced by itself, so a failure here is of others: the kernel tells whoever asks next, once,
+        // what failed before he came. A program that was killed while it wrote to a FUSE file system leaves such a failure.
+        let _ = fs::syncfs(&self.beneath);
+        Ok(())
     }
 }
 
