@@ -1,6 +1,6 @@
 //! The sealed archive format (docs/ARCHIVE.md).
 //!
-//! * [`write`]: a whole archive, of [`Item`]s that come in walk order.
+//! * [`write()`]: a whole archive, of [`Item`]s that come in walk order.
 //! * [`Archive`]: an open one; its [`Metadata`], its [`Record`]s, the content of one or all of them, its tar stream.
 //! * [`Container`] and [`ContainerWriter`]: frames, index and footer, sealed or plain, that know nothing of files.
 //! * [`Compressor`] and [`Decompressor`]: the four algorithms as frames.

@@ -5,6 +5,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
+use proptest::prelude::*;
 use strongroom_archive::{Algorithm, ArchiveId, ArchiveKind, Body, Item};
 use strongroom_crypto::{Random, Sha256};
 use strongroom_event::Silent;
@@ -125,5 +126,25 @@ fn archives_of_version_1_open_for_ever() {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_byte_of_an_archive_can_be_changed_or_lost_unnoticed(
+        algorithm in proptest::sample::select(Algorithm::ALL.to_vec()), sealed in any::<bool>(),
+        at in any::<proptest::sample::Index>(), bit in 0..8u8, cut in any::<bool>(),
+    ) {
+        let mut bytes = fs::read(directory().join(file_name(algorithm, sealed))).unwrap();
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1 << bit;
+        }
+        let verified = opened(&bytes).and_then(|archive| archive.verify(1, &Silent));
+        prop_assert!(verified.is_err(), "{algorithm} {sealed}: byte {at}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod attacks;
+mod extraction;
 mod fixtures;
 mod incremental;
 mod kit;
