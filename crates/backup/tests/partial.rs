@@ -151,3 +151,49 @@ fn a_pattern_that_matches_nothing_is_an_error() {
     request.components = vec!["nobody".into()];
     assert!(matches!(desk.try_restore(&request), Err(BackupError::Unknown { .. })));
 }
+
+#[test]
+fn archives_within_the_target_survive_its_restore() {
+    for (place, other) in [("backups", "old"), ("var/backups", "var/old"), ("new/backups", "var/old")] {
+        let desk = Desk::new();
+        grow(&desk.source());
+        desk.write("var/inner", "inner");
+        let place = desk.source().join(place);
+        fs::create_dir_all(&place).unwrap();
+        let mut plan = desk.plan(strongroom_backup::ArchiveKind::Full);
+        plan.place = place.clone();
+        let archive = desk.try_create(&plan).unwrap().path;
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(desk.source()).arg(desk.path().join("copy")).status();
+        assert!(copied.unwrap().success());
+        desk.write(other, "new since then");
+        desk.write("var/inner", "changed");
+        let mut request = desk.request(&archive);
+        (request.target, request.mode) = (None, Mode::Force);
+        let plan = desk.world.with(|context| prepare(&request, true, context)).unwrap().plan().clone();
+        assert!(!plan.whole);
+        assert_eq!(plan.removed.sample, [other]);
+        desk.try_restore(&request).unwrap();
+        assert!(archive.exists());
+        assert!(!desk.source().join(other).exists());
+        assert_same_but_for_directories(&desk.path().join("copy"), &desk.source());
+    }
+}
+
+#[test]
+fn what_would_take_the_archives_away_is_refused() {
+    let desk = Desk::new();
+    desk.write("a", "a file once");
+    let created = desk.full();
+    fs::remove_file(desk.source().join("a")).unwrap();
+    fs::create_dir_all(desk.source().join("a/backups")).unwrap();
+    let archive = desk.source().join("a/backups").join(created.path.file_name().unwrap());
+    fs::copy(&created.path, &archive).unwrap();
+    for paths in [vec![], vec!["a".to_owned()]] {
+        let mut request = desk.request(&archive);
+        (request.target, request.mode, request.paths) = (None, Mode::Force, paths);
+        let error = desk.try_restore(&request).unwrap_err();
+        assert!(matches!(error, BackupError::Refused { .. }), "{error}");
+        assert!(archive.exists());
+    }
+}

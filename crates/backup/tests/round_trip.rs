@@ -16,6 +16,7 @@ fn a_tree_comes_back_with_all_that_it_has() {
     let restored = desk.restore(&created.path);
     assert_same(&desk.source(), &desk.target());
     assert_eq!(restored.warnings, Vec::<String>::new());
+    assert_eq!(restored.entries, created.metadata.components[0].entries);
     assert_eq!(desk.names("."), ["place", "source", "target"]);
 }
 

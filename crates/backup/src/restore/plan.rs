@@ -65,12 +65,16 @@ pub(crate) fn plan(
     selection: &Selection,
     target: &Target,
 ) -> Result<(RestorePlan, Work), BackupError> {
+    let is_whole = selection.whole && request.mode != Mode::Merge;
+    let keep = place_within(chain, target);
+    let by_children = target.within_only || keep.is_some();
     let mut looking = Looking {
         target,
         mode: request.mode,
-        by_children: target.within_only,
-        is_whole: selection.whole && request.mode != Mode::Merge,
-        plan: draft(request, chain, selection, target),
+        by_children,
+        is_whole,
+        keep,
+        plan: RestorePlan { whole: is_whole && !by_children, ..draft(request, chain, selection, target) },
         work: Work {
             units: Vec::new(),
             needed: BTreeSet::new(),
@@ -104,7 +108,7 @@ fn draft(request: &RestoreRequest, chain: &Chain, selection: &Selection, target:
         target: target.path.clone(),
         created: metadata.created.clone(),
         mode: request.mode,
-        whole: selection.whole && request.mode != Mode::Merge && !target.within_only,
+        whole: false,
         made: Listing::default(),
         replaced: Listing::default(),
         left_alone: Listing::default(),
@@ -135,6 +139,8 @@ struct Looking<'a> {
     /// Whether a whole restore replaces what is in the target and not the target.
     by_children: bool,
     is_whole: bool,
+    /// The archives, if they are within the target.
+    keep: Option<RelPath>,
     plan: RestorePlan,
     work: Work,
     above: Vec<(RelPath, State)>,
@@ -181,7 +187,12 @@ impl Looking<'_> {
     fn decide(&mut self, selection: &Selection, planned: &Planned) -> Result<State, BackupError> {
         let entry = &planned.record.entry;
         let there = self.target.at(&entry.path)?;
-        if self.is_whole && (!self.by_children || !entry.path.is_root()) {
+        if self.is_whole && self.keep.as_ref().is_some_and(|keep| entry.path.is_within(keep)) {
+            return Ok(self.alone(entry));
+        }
+        let leads_to_archives = self.keep.as_ref().is_some_and(|keep| keep.is_within(&entry.path)) && entry.is_dir();
+        let is_descended = leads_to_archives || self.by_children && entry.path.is_root();
+        if self.is_whole && !(is_descended && there == There::Directory) {
             return Ok(self.decide_whole(entry, there));
         }
         self.companions.remove(&entry.path);
@@ -214,8 +225,8 @@ impl Looking<'_> {
 
     fn made(&mut self, entry: &Entry, how: Option<Change>) -> State {
         self.work.units.extend(how.map(|how| Unit { path: entry.path.clone(), how }));
-        // Of a whole restore, what is made and what is replaced is told apart by a walk of the target.
-        if !self.is_whole {
+        // Of a whole restore, what is made and what is replaced is told apart by a walk of the target, if it is there.
+        if !self.is_whole || self.target.dir.is_none() {
             self.plan.made.add_entry(entry);
         }
         State::New
@@ -275,6 +286,7 @@ impl Looking<'_> {
             self.compare_whole(chain, selection)?;
         }
         self.refuse_mounts()?;
+        self.refuse_archives()?;
         self.plan.bytes = self.work.bytes;
         self.plan.databases = self.work.databases.iter().map(RelPath::to_string).collect();
         self.plan.in_use_by = if self.target.dir.is_some() { in_use_by(&self.target.path) } else { Vec::new() };
@@ -286,7 +298,9 @@ impl Looking<'_> {
     /// those away that the archive does not have.
     fn compare_whole(&mut self, chain: &Chain, selection: &Selection) -> Result<(), BackupError> {
         let tree = LocalTree::open(&self.target.path).map_err(BackupError::tree(&self.target.path))?;
-        let filter = Filter::everything().without(self.not_ours()?);
+        let filter = Filter::everything().without(self.not_ours()?.into_iter().chain(self.keep.clone()));
+        // Directories that the archive does not have, and that lead to the archives.
+        let mut leading: Vec<RelPath> = Vec::new();
         let mut entries = selection.entries(chain)?.peekable();
         (self.plan.made, self.plan.replaced) = (Listing::default(), Listing::default());
         for there in tree.entries(&filter).flatten() {
@@ -299,9 +313,11 @@ impl Looking<'_> {
             match same {
                 Some(_) if there.path.is_root() => {}
                 Some(_) => self.plan.replaced.add_entry(&there),
+                None if self.keep.as_ref().is_some_and(|keep| keep.is_within(&there.path)) => leading.push(there.path),
+                None if leading.iter().any(|dir| there.path.is_within(dir)) => self.plan.left_alone.add_entry(&there),
                 None => {
                     self.plan.removed.add_entry(&there);
-                    if self.by_children && there.path.parent().is_some_and(|parent| parent.is_root()) {
+                    if there.path.parent().is_some_and(|parent| self.work.there.contains(&parent)) {
                         self.work.units.push(Unit { path: there.path, how: Change::Remove });
                     }
                 }
@@ -335,6 +351,18 @@ impl Looking<'_> {
         Ok(())
     }
 
+    /// A restore that takes the archives away, perhaps those that it reads from, would be the last.
+    fn refuse_archives(&self) -> Result<(), BackupError> {
+        let Some(keep) = &self.keep else { return Ok(()) };
+        let is_hit =
+            |unit: &Unit| unit.how != Change::Place && (keep.is_within(&unit.path) || unit.path.is_within(keep));
+        if !self.work.units.iter().any(is_hit) {
+            return Ok(());
+        }
+        let why = format!("the archives are in {keep}, which would be replaced: name another target, or other paths");
+        Err(BackupError::Refused { target: self.target.path.clone(), why })
+    }
+
     fn check_room(&mut self) -> Result<(), BackupError> {
         let mut at: PathBuf = self.target.path.clone();
         while !at.is_dir() && at.pop() {}
@@ -344,6 +372,13 @@ impl Looking<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the archives are within the target, if they are.
+fn place_within(chain: &Chain, target: &Target) -> Option<RelPath> {
+    let place = chain.path().canonicalize().ok()?;
+    let inner = place.parent()?.strip_prefix(&target.path).ok()?;
+    RelPath::parse(inner.as_os_str().as_encoded_bytes()).ok()
 }
 
 /// Why it may not be done, if it may not.
