@@ -3,10 +3,16 @@
 mod amount;
 mod audit;
 mod backup;
+mod catalog;
+mod config;
+mod restore;
 
 pub use amount::{amount, count, duration, local};
 pub use audit::{audit_list, audit_summary, audit_verified};
 pub use backup::*;
+pub use catalog::*;
+pub use config::*;
+pub use restore::*;
 
 use strongroom_actions::{
     CheckReport, Created, How, InUse, Info, Mounted, PassphraseChanged, Problem, Speed, Unmounted,
