@@ -290,3 +290,36 @@ fn verifying_deeply_opens_the_databases_and_leaves_nothing_behind() {
     let name = created.path.file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(desk.names("place"), [name.clone(), format!("{name}.state")]);
 }
+
+#[test]
+fn databases_of_one_name_have_names_that_do_not_depend_on_their_order() {
+    let desk = Desk::new();
+    drop(database(&desk.source().join("m/app.db"), 1));
+    drop(database(&desk.source().join("z/app.db"), 2));
+    let names = |created: strongroom_backup::Created| -> Vec<_> {
+        created.metadata.components.into_iter().skip(1).map(|component| (component.name, component.path)).collect()
+    };
+    let before = names(desk.full());
+    drop(database(&desk.source().join("a/app.db"), 3));
+    let after = names(desk.full());
+    assert_eq!((before.len(), after.len()), (2, 3));
+    assert!(before.iter().all(|one| after.contains(one)), "{before:?} {after:?}");
+}
+
+#[test]
+fn a_component_of_which_there_is_nothing_is_said() {
+    let desk = Desk::new();
+    desk.write("a", "a");
+    let mut plan = desk.plan(ArchiveKind::Full);
+    let outside = Component {
+        name: "system".into(),
+        kind: ComponentKind::Config,
+        path: desk.path().join("nowhere.toml"),
+        sidecars: Vec::new(),
+        optional: false,
+    };
+    plan.components = vec![named("app", "app.db", &[]), outside];
+    let warnings = desk.try_create(&plan).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("app.db") && warnings[1].contains("nowhere.toml"));
+}

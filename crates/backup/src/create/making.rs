@@ -20,7 +20,7 @@ use super::{
     base::Base,
     items::{Compared, Items, Notes},
     opened::Opened,
-    parts::Parts,
+    parts::{FILES, Parts},
     survey::Survey,
 };
 use crate::{
@@ -170,11 +170,13 @@ impl Making<'_> {
 
     /// Configuration outside the source, each in a tree of its own.
     fn outside(&self) -> Result<Vec<Elsewhere>, BackupError> {
-        self.parts.outside.iter().map(|one| Elsewhere::open(&one.path, one.number)).collect()
+        let opened = self.parts.outside.iter().map(|one| Elsewhere::open(&one.path, one.number));
+        opened.filter_map(Result::transpose).collect()
     }
 
     /// What is told of it when it is done.
     pub(crate) fn created(&self, path: PathBuf, written: Written, warnings: Vec<String>) -> Created {
+        let warnings = warnings.into_iter().chain(self.warnings()).chain(empty_components(&written.metadata)).collect();
         Created {
             path,
             bytes: written.bytes,
@@ -184,7 +186,7 @@ impl Making<'_> {
             issues: written.issues,
             verified: self.create.verify,
             fell_back: None,
-            warnings: warnings.into_iter().chain(self.warnings()).collect(),
+            warnings,
             cleared: Vec::new(),
         }
     }
@@ -218,6 +220,14 @@ fn gone(notes: &mut Notes) -> Vec<strongroom_archive::Gone> {
     std::mem::take(&mut notes.gone).into_iter().filter(|one| !renamed.contains(&one.path)).collect()
 }
 
+/// Components of which there was nothing: perhaps they were named wrongly.
+fn empty_components(metadata: &Metadata) -> Vec<String> {
+    let named = metadata.components.iter().filter(|component| component.kind != FILES && component.entries == 0);
+    named
+        .map(|component| format!("there is nothing of the component {} at {}", component.name, component.path))
+        .collect()
+}
+
 fn keys_info(sealed_under: SealedUnder) -> KeysInfo {
     let sealed_under = match sealed_under {
         SealedUnder::BackupPassphrase => "backup-passphrase",
@@ -241,16 +251,20 @@ struct Elsewhere {
 }
 
 impl Elsewhere {
-    fn open(path: &Path, number: u32) -> Result<Self, BackupError> {
+    /// `None` if it is not there, which is told when all is done.
+    fn open(path: &Path, number: u32) -> Result<Option<Self>, BackupError> {
         use std::os::unix::ffi::OsStrExt;
-        let path = path.canonicalize().map_err(BackupError::on("opening", path))?;
+        let path = match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found.map_err(BackupError::on("opening", path))?,
+        };
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
             let why = "the root directory is no configuration".into();
             return Err(BackupError::Refused { target: path, why });
         };
         let name = RelPath::parse(name.as_bytes()).expect("a file name is a path");
         let tree = LocalTree::open(dir).map_err(BackupError::tree(dir))?;
-        Ok(Self { tree, filter: Filter::everything().only([name]), number })
+        Ok(Some(Self { tree, filter: Filter::everything().only([name]), number }))
     }
 
     fn items(&self) -> impl Iterator<Item = Result<Item<'_>, TreeError>> + Send {

@@ -108,7 +108,8 @@ impl Parts {
             if made.claimed.contains_key(path) {
                 continue;
             }
-            let name = made.free_name(path);
+            let is_only_one = found.iter().filter(|other| other.name() == path.name()).count() == 1;
+            let name = made.free_name(path, is_only_one);
             let wanted = chosen.wants(&name, Some(ComponentKind::Database), false);
             made.claim_database(name, path.clone(), Vec::new(), number(wanted));
         }
@@ -139,9 +140,11 @@ impl Parts {
         self.parts.push(Part { name, kind: Some(ComponentKind::Database), at, number });
     }
 
-    /// The last name of a database, or something like it that is free and a file name anywhere.
-    fn free_name(&self, path: &RelPath) -> String {
-        let name = strongroom_archive::sanitise(&String::from_utf8_lossy(path.name().unwrap_or_default()));
+    /// The last name of a database, or its path if others have that name too, made fit for a file name anywhere. So
+    /// names do not depend on the order in which databases come and go.
+    fn free_name(&self, path: &RelPath, is_only_one: bool) -> String {
+        let text = if is_only_one { path.name().unwrap_or_default() } else { path.as_bytes() };
+        let name = strongroom_archive::sanitise(&String::from_utf8_lossy(text));
         let is_taken =
             |name: &str| [FILES, DATABASES, CONFIG].contains(&name) || self.parts.iter().any(|part| part.name == name);
         if !is_taken(&name) {

@@ -173,6 +173,10 @@ impl Looking<'_> {
 
     fn stage(&mut self, selection: &Selection, planned: &Planned) {
         let record = &planned.record;
+        if (record.changed || record.damaged) && self.plan.warnings.len() < SAMPLE {
+            let what = if record.damaged { "could not be read wholly" } else { "was written to" };
+            self.plan.warnings.push(format!("{} {what} while it was backed up", record.entry.path));
+        }
         self.work.entries += 1;
         if let Kind::File { len } = record.entry.kind {
             self.work.bytes += len;
