@@ -146,6 +146,21 @@ impl Flow {
     }
 }
 
+/// The same command as user and group `id` and nobody else, who has his home and passphrase here.
+fn as_user(flow: &Flow, id: u32, own: &Command) -> Command {
+    for path in ["place", "home", "passphrase"] {
+        std::os::unix::fs::chown(flow.scratch.path(path), Some(id), Some(id)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={id}"), format!("--regid={id}"), "--clear-groups".to_owned()]);
+    command.arg(own.get_program()).args(own.get_args()).stdin(Stdio::null());
+    for (name, value) in own.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    command.env("STRONGROOM_AUDIT_DIR", flow.scratch.path("home/audit"));
+    command
+}
+
 /// Removes what is in a directory, and not the directory.
 fn empty(dir: &Path) {
     for entry in fs::read_dir(dir).unwrap() {

@@ -1,12 +1,11 @@
 //! What cannot be done is said, with the code that is promised, and nothing is changed.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
 
 use strongroom_tests::{Need, capture, has, output_of};
 
-use crate::{Flow, code, ends, is_same, json, words};
+use crate::{Flow, as_user, code, ends, is_same, json, words};
 
 #[test]
 fn a_wrong_passphrase_is_told_from_damage() {
@@ -98,17 +97,7 @@ fn a_file_that_cannot_be_read_makes_a_backup_incomplete_and_is_named() {
     }
     let flow = Flow::with_files();
     fs::set_permissions(flow.source.join("b"), fs::Permissions::from_mode(0o600)).unwrap();
-    for path in ["place", "home", "passphrase"] {
-        chown(flow.scratch.path(path), Some(1234), Some(1234)).unwrap();
-    }
-    let own = flow.backup("create", &[]);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=1234", "--regid=1234", "--clear-groups"]).arg(own.get_program()).args(own.get_args());
-    for (name, value) in own.get_envs().filter_map(|(name, value)| Some((name, value?))) {
-        command.env(name, value);
-    }
-    command.env("STRONGROOM_AUDIT_DIR", flow.scratch.path("home/audit"));
-    let output = output_of(command.arg(&flow.source));
+    let output = output_of(as_user(&flow, 1234, &flow.backup("create", &[])).arg(&flow.source));
     assert_eq!(output.status.code(), Some(code::INCOMPLETE), "{}", words(&output));
     let made = json(&output);
     assert_eq!(made["complete"], false);

@@ -1,10 +1,11 @@
 //! Backups of vaults: mounted and not.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
-use strongroom_tests::{Format, Need, Program, Random, capture, grow, has, settle_times};
+use strongroom_tests::{Format, Need, Program, Random, capture, grow, has, output_of, settle_times};
 
-use crate::{Flow, code, empty, ends, is_same};
+use crate::{Flow, as_user, code, empty, ends, is_same, json, words};
 
 /// What every test here needs.
 const MOUNTS: &[Need] = &[Need::Fuse, Need::Program("setfacl")];
@@ -102,4 +103,20 @@ fn plaintext_is_not_restored_among_ciphertext() {
         ends(flow.backup("restore", &arguments).arg(&archive), code::REFUSED);
     }
     assert!(!cipher_dir.join("a").exists() && !cipher_dir.join("below").exists());
+}
+
+#[test]
+fn keys_that_cannot_be_read_are_said_to_be_missing_in_the_backup() {
+    if !has(MOUNTS) || !has(&[Need::Root, Need::Program("setpriv")]) {
+        return;
+    }
+    let (flow, cipher_dir) = in_a_vault();
+    let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &["--allow-other"]);
+    fs::set_permissions(server.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    flow.write("a", b"everybody may read this");
+    let output = output_of(as_user(&flow, 1234, &flow.backup("create", &[])).arg(&flow.source));
+    assert!(output.status.success(), "{}", words(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the keys of the vault are not in"), "{}", words(&output));
+    assert_eq!(json(&output)["metadata"]["keys"], serde_json::Value::Null);
+    server.unmount();
 }

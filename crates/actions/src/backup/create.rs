@@ -21,7 +21,7 @@ use super::{
     cleanup,
     hooks::{Ended, Hooks, Told, around},
     secrets::{Remembered, Secrets, copy, with_world},
-    source::{Surveyed, is_ciphertext, keys_for},
+    source::{Surveyed, is_ciphertext, keys_for, keys_of_mounted},
 };
 use crate::{
     ActionError, Conf, Context, OpenVault, open_vault,
@@ -126,7 +126,7 @@ pub(super) fn make_archive(
     let sealing = || request.seal.is_some().then(|| remembered.new_one()).transpose();
     let (opened, keys) = match &source {
         Surveyed::Plain(_) => (None, None),
-        Surveyed::Mounted { conf, .. } => (None, Some(keys_for(conf, sealing()?.as_ref(), secrets.vault, context)?)),
+        Surveyed::Mounted { conf, .. } => (None, keys_of_mounted(conf, &sealing, secrets.vault, context)?),
         Surveyed::Vault(conf) => {
             let (opened, keys) = open_with_keys(context, conf, &sealing, secrets)?;
             (Some(opened), Some(keys))

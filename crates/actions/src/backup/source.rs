@@ -20,8 +20,8 @@ pub(super) enum Surveyed {
     Mounted {
         /// The directory.
         path: PathBuf,
-        /// The vault's configuration.
-        conf: Conf,
+        /// The vault's configuration, if it can be read here.
+        conf: Box<Result<Conf, ActionError>>,
     },
     /// A vault that is not mounted.
     Vault(Conf),
@@ -36,11 +36,7 @@ impl Surveyed {
             return Err(refused("it is not a directory".into()));
         }
         if let Some(cipher_dir) = vault_below(&path) {
-            // Its configuration is not there to be read if the vault is on another machine's storage.
-            return Ok(match Conf::read(&cipher_dir) {
-                Ok(conf) => Surveyed::Mounted { path, conf },
-                Err(_) => Surveyed::Plain(path),
-            });
+            return Ok(Surveyed::Mounted { path, conf: Box::new(Conf::read(&cipher_dir)) });
         }
         if path.join(CONF_NAME).symlink_metadata().is_ok() {
             return Ok(Surveyed::Vault(Conf::read(&path)?));
@@ -83,6 +79,22 @@ pub(super) fn is_ciphertext(dir: &Path) -> bool {
         mounts::list().unwrap_or_default().iter().any(|mount| mount.is_vault() && mount.source == OsStr::new(dir))
     };
     vault_below(&dir).is_none() && dir.ancestors().any(|above| is_conf(above) || is_source(above))
+}
+
+/// The keys of a mounted vault, if its configuration can be read by whoever makes the backup.
+pub(super) fn keys_of_mounted(
+    conf: &Result<Conf, ActionError>,
+    sealing: &dyn Fn() -> Result<Option<Passphrase>, SecretError>,
+    vault: Option<&dyn Fn() -> Result<Passphrase, SecretError>>,
+    context: &Context,
+) -> Result<Option<Keys>, ActionError> {
+    match conf {
+        Ok(conf) => keys_for(conf, sealing()?.as_ref(), vault, context).map(Some),
+        Err(error) => {
+            context.warn(format!("the keys of the vault are not in this backup: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 /// The vault's keys as they are to travel: under the passphrase of the archive if the vault's can be had, else as the vault
