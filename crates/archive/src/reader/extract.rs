@@ -46,7 +46,6 @@ impl<E: From<ArchiveError> + Send> Visitor<E> for Extraction<'_, E> {
             content.check_all()?;
         }
         (self.each)(record, Some(&mut content))?;
-        content.finish()?;
-        Ok(())
+        Ok(content.finish()?)
     }
 }

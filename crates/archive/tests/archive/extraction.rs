@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use strongroom_archive::{Archive, ArchiveError, Body, Item};
+use strongroom_archive::{Algorithm, Archive, ArchiveError, Body, Item};
 use strongroom_tree::{Content, Entry, Kind, Meta, Stamp};
 
 use crate::kit::*;
@@ -95,4 +95,28 @@ fn records_may_come_in_any_order() {
 #[should_panic(expected = "a scoped thread panicked")]
 fn a_receiver_that_panics_does_not_leave_the_others_waiting() {
     let _ = extract(|_, _| panic!("for all of them"));
+}
+
+#[test]
+fn the_hash_of_a_big_file_is_checked_however_it_is_read() {
+    let len = 9 << 20;
+    let entry = Entry { path: path("00"), kind: Kind::File { len }, meta: Meta::default(), stamp: Stamp::default() };
+    let body = Body::Bytes(noise(len as usize, 1));
+    let items = [Ok(Item { component: 0, entry, body, renamed_from: None })];
+    let (mut bytes, _) = Making::of(Algorithm::None, false).write(&mut items.into_iter()).unwrap();
+    bytes[5 << 20] ^= 1;
+    let archive = opened(&bytes).unwrap();
+    let forwards = |n: u64| n << 20;
+    let backwards = |n: u64| (8 - n) << 20;
+    for order in [&forwards as &(dyn Fn(u64) -> u64 + Sync), &backwards] {
+        let refused = archive.extract::<ArchiveError>(&mut archive.records().unwrap(), 2, &|_, content| {
+            let content = content.unwrap();
+            let mut read = vec![0; 1 << 20];
+            (0..9).try_for_each(|n| content.read_at(order(n), &mut read).map(drop)).map_err(|source| {
+                assert_eq!(source.kind(), std::io::ErrorKind::InvalidData);
+                ArchiveError::Io { attempted: "reading", source }
+            })
+        });
+        assert!(refused.unwrap_err().to_string().contains("hash"));
+    }
 }
