@@ -106,7 +106,16 @@ impl Play {
 
 #[test]
 fn whatever_is_done_between_archives_the_newest_gives_it_back() {
-    let mut play = Play { desk: Desk::new(), dice: Dice(0x5EED_0001), made: 0 };
+    play(0x5EED_0001);
+}
+
+#[test]
+fn regression_a_file_that_was_overwritten_under_its_old_time_and_then_renamed_was_taken_for_the_old_one() {
+    play(0x5EED_0005);
+}
+
+fn play(seed: u64) {
+    let mut play = Play { desk: Desk::new(), dice: Dice(seed), made: 0 };
     let mut last = None;
     for round in 0..14 {
         for _ in 0..12 {

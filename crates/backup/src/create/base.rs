@@ -160,10 +160,11 @@ impl Base {
         }
     }
 
-    /// How a file under a new name compares with one that is lost. A rename changes the ctime.
+    /// How a file under a new name compares with one that is lost. That of a renamed directory is as it was; one that was
+    /// renamed itself has another ctime, and might have been written to as well by somebody who puts times back.
     pub(crate) fn judge_renamed(&self, entry: &Entry, lost: &LostFile) -> Judgement {
-        let is_racy = entry.meta.mtime >= self.racy;
-        match entry.stamp.ino == lost.ino && !is_racy {
+        let is_racy = entry.meta.mtime >= self.racy || entry.stamp.ctime >= self.racy;
+        match entry.stamp.ino == lost.ino && entry.stamp.ctime == lost.ctime && !is_racy {
             true => Judgement::Same,
             false => Judgement::Doubtful,
         }
@@ -226,6 +227,7 @@ pub(crate) struct LostFile {
     pub at: Location,
     pub sha256: [u8; 32],
     pub ino: u64,
+    pub ctime: Timestamp,
 }
 
 /// Files of the base whose paths are gone, by size and time.
@@ -246,8 +248,8 @@ impl Lost {
         }
         self.count += 1;
         let key = (*len, record.entry.meta.mtime);
-        let ino = record.entry.stamp.ino;
-        self.files.entry(key).or_default().push(LostFile { path: record.entry.path, at, sha256, ino });
+        let (ino, ctime) = (record.entry.stamp.ino, record.entry.stamp.ctime);
+        self.files.entry(key).or_default().push(LostFile { path: record.entry.path, at, sha256, ino, ctime });
     }
 
     /// One of the size and time of `entry`, that of its inode first.
