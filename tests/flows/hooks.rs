@@ -47,6 +47,15 @@ fn a_hook_that_fails_before_stops_the_backup_and_the_one_after_still_runs() {
 }
 
 #[test]
+fn a_hook_that_fails_after_the_backup_fails_the_command_and_the_archive_stays() {
+    let flow = Flow::with_files();
+    let config = flow.hooks("", &[("post", "exit 3")]);
+    let output = output_of(flow.backup("create", &["--config", &config]).arg(&flow.source));
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert_eq!(flow.archives().len(), 1);
+}
+
+#[test]
 fn where_hooks_only_warn_the_backup_is_made() {
     let flow = Flow::with_files();
     let config = flow.hooks("on_failure = 'warn'", &[("pre", "exit 3"), ("post", "exit 4")]);

@@ -1,11 +1,13 @@
 //! What cannot be done is said, with the code that is promised, and nothing is changed.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_tests::{Need, capture, has, output_of};
 
-use crate::{Flow, as_user, code, ends, is_same, json, words};
+use crate::{Flow, as_user, code, ends, is_same, json, ok, words};
 
 #[test]
 fn a_wrong_passphrase_is_told_from_damage() {
@@ -108,6 +110,33 @@ fn a_file_that_cannot_be_read_makes_a_backup_incomplete_and_is_named() {
 }
 
 #[test]
+fn a_file_that_will_not_hold_still_makes_a_backup_incomplete_and_is_whole_as_recorded() {
+    let flow = Flow::with_files();
+    flow.write("log", &vec![b'x'; 40 << 20]);
+    let busy = flow.source.join("log");
+    let is_done = AtomicBool::new(false);
+    let output = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let log = fs::OpenOptions::new().append(true).open(&busy).unwrap();
+            while !is_done.load(Ordering::Relaxed) {
+                (&log).write_all(b"another line\n").unwrap();
+            }
+        });
+        let output = output_of(flow.backup("create", &[]).arg(&flow.source));
+        is_done.store(true, Ordering::Relaxed);
+        output
+    });
+    assert_eq!(output.status.code(), Some(code::INCOMPLETE), "{}", words(&output));
+    let made = json(&output);
+    assert!(made["issues"].to_string().contains("log"), "{}", made["issues"]);
+    let target = flow.scratch.path("target");
+    let archive = made["path"].as_str().unwrap();
+    ok(flow.backup("verify", &[]).arg(archive));
+    flow.restore(archive.as_ref(), &["--target", target.to_str().unwrap()]);
+    assert!(fs::metadata(target.join("log")).unwrap().len() >= 40 << 20);
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_shown_with_line_and_column() {
     let flow = Flow::with_files();
     let config = flow.scratch.path("strongroom.toml");
@@ -126,7 +155,7 @@ fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
     fs::write(&config, "[backup]\ncompression = 'gzip'\nlabel = 'file'\nname = 'file'\n").unwrap();
     let mut create = flow.backup("create", &["--name", "line", "--config"]);
     create.arg(&config).env("STRONGROOM_BACKUP_LABEL", "environment").env("STRONGROOM_BACKUP_NAME", "environment");
-    let made = crate::ok(create.arg(&flow.source));
+    let made = ok(create.arg(&flow.source));
     let metadata = &made["metadata"];
     assert_eq!((metadata["name"].as_str(), metadata["label"].as_str()), (Some("line"), Some("environment")));
     assert_eq!(metadata["compression"], "gzip");

@@ -138,14 +138,12 @@ pub enum ActionError {
     /// There is no audit log to be read.
     #[error("there is no audit log in {}", .0.display())]
     NoAuditLog(PathBuf),
-    /// Nothing may be done that cannot be written down, and this could not.
-    #[error("cannot do {operation}: it has to be in the audit log, which cannot be written: {source}")]
-    Unaudited {
-        /// What was to be done.
-        operation: String,
-        /// Why it cannot be written down.
-        source: PathError,
-    },
+    /// What is to be done cannot be written down.
+    #[error("the audit log cannot be written: {0}")]
+    Unaudited(#[source] PathError),
+    /// What is to be done cannot be written down.
+    #[error("there is no place for the audit log")]
+    NoAuditPlace,
     /// What was written does not read back. The old file is untouched.
     #[error("the new configuration for {} did not read back as written, so the old one was kept", .0.display())]
     NotReadBack(PathBuf),

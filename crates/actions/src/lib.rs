@@ -24,7 +24,7 @@ pub use init::{Created, Init, RecoveryKey, init};
 pub use mount::{Mount, Mounted, mount};
 pub use open::{Conf, OpenVault, open_vault};
 pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
-pub use perform::Context;
+pub use perform::{Context, Recording};
 pub use process::{Inherited, UmaskGuard, no_core_dumps, stop_on_signals};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};

@@ -24,21 +24,32 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// What time it is, in the zone whose calendar counts.
     pub clock: fn() -> Zoned,
-    /// Where it is written down; `None` where nobody wants it to be.
+    /// Whether it is written down.
+    pub recording: Recording,
+    /// Where; `None` if there is no place for it.
     pub audit: Option<AuditLog>,
-    /// Whether nothing may be done that cannot be written down.
-    pub audit_required: bool,
     /// Set when it is to stop: what was begun is undone then.
     pub stop: Arc<AtomicBool>,
     /// How many threads work.
     pub workers: usize,
 }
 
+/// Whether what is done is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// No.
+    Off,
+    /// Yes; and what cannot be is done all the same, with a warning.
+    Wanted,
+    /// Yes; and what cannot be is not done.
+    Required,
+}
+
 impl Context {
     /// For what is not audited, and for tests.
     pub fn unaudited(observer: Arc<dyn Observer>, clock: fn() -> Zoned) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { observer, clock, audit: None, audit_required: false, stop: Arc::default(), workers }
+        Self { observer, clock, recording: Recording::Off, audit: None, stop: Arc::default(), workers }
     }
 
     /// What time it is.
@@ -106,15 +117,20 @@ pub(crate) fn perform<T>(
 }
 
 fn begin(context: &Context, operation: &str, target: &str) -> Result<Option<u64>, ActionError> {
-    let Some(log) = &context.audit else { return Ok(None) };
-    let draft =
-        Draft { operation, target, outcome: Outcome::Begun, begun: None, message: None, details: Details::new() };
-    match log.append(draft, context.now()) {
-        Ok(begun) => Ok(Some(begun)),
-        Err(source) if context.audit_required => Err(ActionError::Unaudited { operation: operation.into(), source }),
-        Err(error) => {
-            context.warn(format!("this operation is not in the audit log: {error}"));
+    let missing = |why: ActionError| match context.recording {
+        Recording::Required => Err(why),
+        _ => {
+            context.warn(format!("this operation is not in the audit log: {why}"));
             Ok(None)
+        }
+    };
+    match &context.audit {
+        _ if context.recording == Recording::Off => Ok(None),
+        None => missing(ActionError::NoAuditPlace),
+        Some(log) => {
+            let (outcome, details) = (Outcome::Begun, Details::new());
+            let draft = Draft { operation, target, outcome, begun: None, message: None, details };
+            log.append(draft, context.now()).map(Some).or_else(|source| missing(ActionError::Unaudited(source)))
         }
     }
 }
@@ -162,7 +178,8 @@ mod tests {
 
     fn context(log: &AuditLog) -> Context {
         let clock = || Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
-        Context { audit: Some(log.clone()), ..Context::unaudited(Arc::new(Silent), clock) }
+        let recording = Recording::Wanted;
+        Context { recording, audit: Some(log.clone()), ..Context::unaudited(Arc::new(Silent), clock) }
     }
 
     fn records(log: &AuditLog) -> Vec<AuditRecord> {
@@ -217,8 +234,11 @@ mod tests {
         let lax = Context { observer, ..context(&log(scratch.path())) };
         assert_eq!(perform(&lax, "test", Path::new("/x"), |_| Ok(1)).unwrap(), 1);
         assert_eq!(warnings.lock().unwrap().len(), 1);
-        let strict = Context { audit_required: true, ..lax };
-        let refused = perform(&strict, "test", Path::new("/x"), |_| -> Result<(), _> { panic!("it is not done") });
-        assert!(matches!(refused, Err(ActionError::Unaudited { .. })));
+        let strict = Context { recording: Recording::Required, ..lax };
+        let do_it = |context: &Context| {
+            perform(context, "test", Path::new("/x"), |_| -> Result<(), _> { panic!("it is not done") })
+        };
+        assert!(matches!(do_it(&strict), Err(ActionError::Unaudited(_))));
+        assert!(matches!(do_it(&Context { audit: None, ..strict }), Err(ActionError::NoAuditPlace)));
     }
 }

@@ -198,7 +198,14 @@ impl From<ActionError> for Failure {
             ActionError::NoAuditLog(_) => {
                 (Exit::FAILURE, Some("It is made by the first command that creates, restores, deletes or changes keys.".into()))
             }
-            ActionError::Unaudited { ref source, .. } => (Exit::FAILURE, io_hint(&source.source)),
+            ActionError::NoAuditPlace => (
+                Exit::FAILURE,
+                Some("Nothing was done, as [audit] required is set. Name a place: [audit] dir, or STRONGROOM_AUDIT_DIR.".into()),
+            ),
+            ActionError::PreHook(_) => (Exit::FAILURE, Some("To do it without the hooks: --no-hooks".into())),
+            ActionError::Unaudited(_) => {
+                (Exit::FAILURE, Some("Nothing was done, as [audit] required is set.".into()))
+            }
             ActionError::Vault { .. } | _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use strongroom_actions::{
-    Context,
+    Context, Recording,
     audit::{Actor, AuditLog},
     backup::{
         Algorithm, ArchiveKind, BackupCreate, Component, ComponentKind, Compression, Crossing, Databases, Depth, Hook,
@@ -81,12 +81,12 @@ impl Settings {
     pub fn context(&self, observer: Arc<dyn Observer>) -> Context {
         let usual = Context::unaudited(observer, surroundings::now);
         let threads = self.config.backup.threads.map(|threads| threads.get() as usize);
-        Context {
-            audit: self.audit_log(),
-            audit_required: self.config.audit.required,
-            workers: threads.unwrap_or(usual.workers),
-            ..usual
-        }
+        let recording = match (self.config.audit.enabled, self.config.audit.required) {
+            (_, true) => Recording::Required,
+            (true, false) => Recording::Wanted,
+            (false, false) => Recording::Off,
+        };
+        Context { recording, audit: self.audit_log(), workers: threads.unwrap_or(usual.workers), ..usual }
     }
 
     /// What is backed up if nothing is named.
