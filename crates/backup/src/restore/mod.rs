@@ -2,6 +2,7 @@
 
 mod plan;
 mod prove;
+mod refuse;
 pub(crate) mod select;
 mod stage;
 pub(crate) mod staging;
@@ -205,7 +206,7 @@ impl Prepared {
 
     /// Does it. When this fails, the target is as it was.
     pub fn run(self, context: &Context<'_>) -> Result<Restored, BackupError> {
-        if let Some(refusal) = plan::refusal(&self.plan) {
+        if let Some(refusal) = refuse::refusal(&self.plan) {
             return Err(refusal);
         }
         if self.work.units.is_empty() {

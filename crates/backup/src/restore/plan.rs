@@ -1,20 +1,18 @@
 //! What a restore will do to its target, found by looking and without touching anything.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use strongroom_event::PathText;
 use strongroom_tree::{Entry, Filter, Kind, LocalTree, RelPath, Source};
 
 use super::{
     Listing, Mode, RestorePlan, RestoreRequest, STAGING_WITHIN,
+    refuse::place_within,
     select::{Planned, Selection},
     stage::is_staged_although_alone,
     target::{Target, There, in_use_by},
 };
-use crate::{BackupError, catalog::file_name, chain::Chain, create::available, words};
+use crate::{BackupError, catalog::file_name, chain::Chain};
 
 /// What may follow the name of a database, and spoils another one of that name.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -133,20 +131,20 @@ enum State {
     Alone,
 }
 
-struct Looking<'a> {
-    target: &'a Target,
+pub(super) struct Looking<'a> {
+    pub(super) target: &'a Target,
     mode: Mode,
     /// Whether a whole restore replaces what is in the target and not the target.
     by_children: bool,
     is_whole: bool,
     /// The archives, if they are within the target.
-    keep: Option<RelPath>,
-    plan: RestorePlan,
-    work: Work,
+    pub(super) keep: Option<RelPath>,
+    pub(super) plan: RestorePlan,
+    pub(super) work: Work,
     above: Vec<(RelPath, State)>,
     /// Files that would spoil a database, by their paths.
     companions: BTreeMap<RelPath, RelPath>,
-    room: u64,
+    pub(super) room: u64,
 }
 
 impl Looking<'_> {
@@ -341,59 +339,6 @@ impl Looking<'_> {
             });
         Ok(names.filter_map(|name| RelPath::parse(&name).ok()).collect())
     }
-
-    /// What is mounted within something that is moved would move along, and be taken for old data.
-    fn refuse_mounts(&self) -> Result<(), BackupError> {
-        for mount in self.target.mounts_below() {
-            let inner = mount.strip_prefix(&self.target.path).expect("it is below");
-            let is_hit = |unit: &Unit| unit.how != Change::Place && inner.starts_with(unit.path.as_path());
-            if self.work.units.iter().any(is_hit) {
-                let why = format!("{} is mounted within what would be replaced: unmount it first", words::text(&mount));
-                return Err(BackupError::Refused { target: self.target.path.clone(), why });
-            }
-        }
-        Ok(())
-    }
-
-    /// A restore that takes the archives away, perhaps those that it reads from, would be the last.
-    fn refuse_archives(&self) -> Result<(), BackupError> {
-        let Some(keep) = &self.keep else { return Ok(()) };
-        let is_hit =
-            |unit: &Unit| unit.how != Change::Place && (keep.is_within(&unit.path) || unit.path.is_within(keep));
-        if !self.work.units.iter().any(is_hit) {
-            return Ok(());
-        }
-        let why = format!("the archives are in {keep}, which would be replaced: name another target, or other paths");
-        Err(BackupError::Refused { target: self.target.path.clone(), why })
-    }
-
-    fn check_room(&mut self) -> Result<(), BackupError> {
-        let mut at: PathBuf = self.target.path.clone();
-        while !at.is_dir() && at.pop() {}
-        self.plan.available = available(&at)?;
-        if self.plan.available < self.room {
-            return Err(BackupError::Space { at, needed: self.room, available: self.plan.available });
-        }
-        Ok(())
-    }
-}
-
-/// Where the archives are within the target, if they are.
-fn place_within(chain: &Chain, target: &Target) -> Option<RelPath> {
-    let place = chain.path().canonicalize().ok()?;
-    let inner = place.parent()?.strip_prefix(&target.path).ok()?;
-    RelPath::parse(inner.as_os_str().as_encoded_bytes()).ok()
-}
-
-/// Why it may not be done, if it may not.
-pub(crate) fn refusal(plan: &RestorePlan) -> Option<BackupError> {
-    let touched = plan.replaced.count + plan.removed.count;
-    if plan.mode != Mode::Refuse || touched == 0 {
-        return None;
-    }
-    let first = plan.replaced.sample.first().or(plan.removed.sample.first()).cloned().unwrap_or_default();
-    let why = format!("{touched} entries are there already and would be replaced or removed, such as {first}");
-    Some(BackupError::Refused { target: plan.target.clone(), why })
 }
 
 /// The archives that bytes come from, by name.
