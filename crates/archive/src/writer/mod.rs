@@ -52,7 +52,7 @@ pub struct Job<'a> {
 pub struct Settings {
     /// How frames are compressed.
     pub compression: Compression,
-    /// Threads that read and compress.
+    /// Processors to keep busy with reading and compressing.
     pub workers: usize,
     /// How many more times a file is read that was written to meanwhile.
     pub retries: u32,
@@ -158,7 +158,7 @@ pub struct Written {
 /// again; if it will not hold still, as many bytes as it had when it was opened are kept and it is marked. An error of
 /// `items` is an issue of its path.
 ///
-/// Memory: some 20 MiB, and 20 MiB for each worker, whatever the sizes; and some 100 bytes for each entry.
+/// Memory: some 50 MiB, and 20 MiB for each worker, whatever the sizes; and some 60 bytes for each entry.
 pub fn write<'a, W: Write>(
     out: W,
     job: &Job<'_>,

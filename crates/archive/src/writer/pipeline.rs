@@ -85,7 +85,8 @@ pub fn run<'a, W: Write>(
     items: &mut (dyn Iterator<Item = Result<Item<'a>, TreeError>> + Send),
     output: &mut Output<'_, W>,
 ) -> Result<(), ArchiveError> {
-    let workers = job.settings.workers.max(1);
+    // One more than asked for: one of them mostly waits for the disk.
+    let workers = job.settings.workers.max(1) + 1;
     let (order, ordered) = sync_channel::<Steps<'a>>(workers + 2);
     let (work, to_do) = sync_channel::<Work<'a>>(workers);
     let (bigs, big_files) = sync_channel::<(Box<Item<'a>>, StepsOut<'a>)>(1);
