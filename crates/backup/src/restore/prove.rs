@@ -52,8 +52,9 @@ impl Staged<'_> {
                     }
                 });
             }
+            drop(queue);
             self.compare(&tree, root, &expected, |record| {
-                // Everybody who receives is gone only when this is.
+                // Nobody receives any more if all have panicked, which the end of the scope tells.
                 let _ = files.send(record);
             })
         })?;
