@@ -115,6 +115,14 @@ pub enum ActionError {
     /// What was given for a pattern means nothing.
     #[error(transparent)]
     Pattern(#[from] BadPattern),
+    /// Only a component and only some paths were asked for: together they could mean two things.
+    #[error("only the component {component:?} and only what matches {pattern:?} cannot be asked for at once")]
+    MixedInclude {
+        /// The component.
+        component: String,
+        /// The pattern.
+        pattern: String,
+    },
     /// Files were to be put where the ciphertext of a vault is.
     #[error("cannot restore into {}: it holds the ciphertext of a vault", .0.display())]
     IntoCiphertext(PathBuf),

@@ -184,6 +184,9 @@ impl From<ActionError> for Failure {
                 (Exit::FAILURE, Some("SOURCE is a directory, the mount point of a vault, or a vault that is not mounted.".into()))
             }
             ActionError::Pattern(_) => (Exit::USAGE, None),
+            ActionError::MixedInclude { .. } => {
+                (Exit::USAGE, Some("Include components, and exclude what is not wanted of the rest; or include patterns only.".into()))
+            }
             ActionError::IntoCiphertext(_) => (
                 Exit::REFUSED,
                 Some("Mount the vault, and restore into its mount point: --target MOUNTPOINT.".into()),

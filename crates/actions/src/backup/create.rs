@@ -203,6 +203,10 @@ fn chosen(request: &BackupCreate) -> Result<(Selection, Filter), ActionError> {
     };
     let (include, included): (Vec<_>, Vec<_>) = request.include.iter().partition(is_component);
     let (exclude, excluded): (Vec<_>, Vec<_>) = request.exclude.iter().partition(is_component);
+    if let (Some(component), Some(pattern)) = (include.first(), included.first()) {
+        let (component, pattern) = ((*component).clone(), (*pattern).clone());
+        return Err(ActionError::MixedInclude { component, pattern });
+    }
     let owned = |words: Vec<&String>| words.into_iter().cloned().collect();
     let selection = Selection { include: owned(include), exclude: owned(exclude) };
     Ok((selection, Filter::everything().include(included)?.exclude(excluded)?))
@@ -234,5 +238,69 @@ fn give_account(account: &mut Account, created: &Created, sealed: bool) {
     account.note("issues", created.issues.len());
     if !created.complete {
         account.left_something_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_backup::ComponentKind;
+    use strongroom_tree::RelPath;
+
+    use super::*;
+
+    fn request(include: &[&str], exclude: &[&str]) -> BackupCreate {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let orders = Component {
+            name: "orders".into(),
+            kind: ComponentKind::Database,
+            path: "orders.db".into(),
+            sidecars: Vec::new(),
+            optional: false,
+        };
+        BackupCreate {
+            source: "/srv/da ta".into(),
+            place: "/backup".into(),
+            name: None,
+            kind: ArchiveKind::Full,
+            compression: Compression::default(),
+            seal: None,
+            components: vec![orders],
+            include: owned(include),
+            exclude: owned(exclude),
+            label: None,
+            tags: Vec::new(),
+            checksum: false,
+            verify: true,
+            max_size: None,
+            live: Live::default(),
+            hooks: Hooks::default(),
+            retention: None,
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_component_means_it_and_everything_else_is_a_pattern() {
+        let (selection, filter) = chosen(&request(&["*.txt"], &["orders", "tmp/"])).unwrap();
+        assert_eq!((selection.include, selection.exclude), (Vec::new(), vec!["orders".to_owned()]));
+        let passes = |path: &str| filter.passes_path(&RelPath::parse(path.as_bytes()).unwrap(), false);
+        assert!(passes("a/b.txt") && !passes("a/b.pdf") && !passes("tmp/b.txt"));
+    }
+
+    #[test]
+    fn a_pattern_that_means_nothing_is_refused() {
+        assert!(matches!(chosen(&request(&[], &["["])), Err(ActionError::Pattern(_))));
+    }
+
+    #[test]
+    fn only_this_component_and_only_these_paths_are_not_said_at_once() {
+        assert!(matches!(chosen(&request(&["orders", "*.txt"], &[])), Err(ActionError::MixedInclude { .. })));
+    }
+
+    #[test]
+    fn archives_are_called_as_the_source_unless_told() {
+        assert_eq!(BackupCreate { name: Some("shop".into()), ..request(&[], &[]) }.archive_name(), "shop");
+        let of_source = request(&[], &[]).archive_name();
+        assert!(of_source.starts_with("da") && !of_source.contains('/'), "{of_source}");
+        assert_eq!(BackupCreate { source: "/".into(), ..request(&[], &[]) }.archive_name(), "root");
     }
 }

@@ -86,11 +86,11 @@ pub struct CreateArgs {
     /// How the passphrase becomes a key
     #[arg(long, value_enum, value_name = "KDF")]
     pub kdf: Option<KdfWord>,
-    /// Only these: names of components ("databases", "config", "files" and those of the configuration), or patterns of
-    /// paths below SOURCE
+    /// Only these: either names of components ("databases", "config", "files" and those of the configuration), or patterns
+    /// of paths below SOURCE, as in .gitignore
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub include: Vec<String>,
-    /// Not these: names of components, or patterns of paths below SOURCE
+    /// Not these: names of components, or patterns of paths below SOURCE, as in .gitignore
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub exclude: Vec<String>,
     /// A word about it, which anybody who sees the archive can read
