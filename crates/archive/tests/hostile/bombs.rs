@@ -47,6 +47,7 @@ fn an_index_that_unpacks_to_terabytes_is_refused_before_it_is_unpacked() {
 #[test]
 fn a_crowd_of_issues_is_not_taken_into_memory() {
     let mut parts = Parts::good();
+    parts.line("head")["head"]["metadata"]["issues"] = json!(1);
     parts.lines.pop().unwrap();
     let issue = json!({ "issue": { "what": "vanished", "component": 0, "path": "x" } });
     let begin: String = parts.lines.iter().map(|line| format!("{line}\n")).collect();
