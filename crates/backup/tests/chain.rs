@@ -278,3 +278,17 @@ fn merging_a_chain_adds_what_is_missing() {
     assert_eq!(fs::read(desk.target().join("d/a")).unwrap(), b"one");
     assert_eq!(fs::read(desk.target().join("d/b")).unwrap(), b"mine");
 }
+
+#[test]
+fn a_chain_becomes_no_longer_than_a_header_can_tell() {
+    let desk = Desk::new();
+    desk.write("a", "one");
+    let mut plan = desk.plan(ArchiveKind::Incremental);
+    plan.verify = false;
+    plan.label = Some("x".repeat(500));
+    let kinds: Vec<_> = (0..67).map(|_| desk.try_create(&plan).unwrap().metadata.kind).collect();
+    let full: Vec<_> = (0..67).filter(|&number| kinds[number] == ArchiveKind::Full).collect();
+    assert_eq!(full, [0, 65]);
+    desk.restore(&Catalog::read(&desk.place()).unwrap().archives[64].path);
+    assert_same(&desk.source(), &desk.target());
+}

@@ -59,6 +59,11 @@ impl Base {
         }
         let mut why = None;
         for candidate in candidates.take(MOST_TRIED) {
+            // An older one would do, and the chain be as long again: it is time for a full one.
+            if candidate.needs.len() >= MOST_PARENTS {
+                let needs = candidate.needs.len();
+                return Ok(Err(format!("{} needs {needs} archives already", candidate.file_name)));
+            }
             match Self::open(candidate, wanted, opener)? {
                 Ok(base) => return Ok(Ok(Arc::new(base))),
                 Err(reason) => why = why.or(Some(format!("{}: {reason}", candidate.file_name))),
@@ -77,9 +82,6 @@ impl Base {
         }
         if one.sealed != wanted.sealed {
             return Ok(Err(if one.sealed { "it is sealed" } else { "it is not sealed" }.into()));
-        }
-        if one.needs.len() >= MOST_PARENTS {
-            return Ok(Err(format!("it needs {} archives already", one.needs.len())));
         }
         let archive = match opener.open_with_known(&one.path) {
             Ok(Some(archive)) => archive,
