@@ -109,11 +109,15 @@ fn a_file_that_cannot_be_read_makes_a_backup_incomplete_and_is_named() {
     assert!(target.join("a").exists() && !target.join("b").exists());
 }
 
+/// Bytes of a file that takes a while to read.
+const LONG: u64 = 600 << 20;
+
 #[test]
 fn a_file_that_will_not_hold_still_makes_a_backup_incomplete_and_is_whole_as_recorded() {
     let flow = Flow::with_files();
-    flow.write("log", &vec![b'x'; 40 << 20]);
     let busy = flow.source.join("log");
+    // So much, if mostly holes, that reading it takes longer than the writer can be kept off a processor.
+    fs::File::create(&busy).unwrap().set_len(LONG).unwrap();
     let is_done = AtomicBool::new(false);
     let output = std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -133,7 +137,7 @@ fn a_file_that_will_not_hold_still_makes_a_backup_incomplete_and_is_whole_as_rec
     let archive = made["path"].as_str().unwrap();
     ok(flow.backup("verify", &[]).arg(archive));
     flow.restore(archive.as_ref(), &["--target", target.to_str().unwrap()]);
-    assert!(fs::metadata(target.join("log")).unwrap().len() >= 40 << 20);
+    assert!(fs::metadata(target.join("log")).unwrap().len() >= LONG);
 }
 
 #[test]
