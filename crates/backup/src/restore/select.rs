@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use strongroom_archive::{ComponentInfo, Metadata, Record};
@@ -18,6 +19,8 @@ use crate::{
 
 /// How an archive calls databases.
 const SQLITE: &str = "sqlite";
+/// So many entries are remembered, instead of reading the index again to find them.
+const FEW: usize = 4096;
 
 /// What is meant.
 #[derive(Clone)]
@@ -37,7 +40,12 @@ pub(crate) struct Selection {
     pub(crate) elsewhere: Option<PathBuf>,
     /// Configuration from elsewhere that is not meant.
     pub(crate) withheld: Vec<String>,
+    /// All that is to be made, if that is little.
+    few: Option<Arc<[Planned]>>,
 }
+
+/// The entries to be made, in the order of a walk.
+type Entries<'a> = Box<dyn Iterator<Item = Result<Planned, BackupError>> + Send + 'a>;
 
 /// What becomes of a link to something that is not meant.
 #[derive(Clone, Debug)]
@@ -87,8 +95,11 @@ impl Selection {
             promoted: HashMap::new(),
             renamed: HashMap::new(),
             elsewhere,
+            few: None,
         };
-        made.look_closer(chain)?;
+        if !made.whole && !made.find_few(chain)? {
+            made.look_closer(chain)?;
+        }
         Ok(made)
     }
 
@@ -105,14 +116,28 @@ impl Selection {
             renamed: HashMap::new(),
             elsewhere: None,
             withheld: Vec::new(),
+            few: None,
         }
+    }
+
+    /// Finds what is to be made in one reading of the index, if it is little and each entry can be made by itself.
+    fn find_few(&mut self, chain: &Chain) -> Result<bool, BackupError> {
+        let mut leading = Leading { selection: Cow::Borrowed(self), directories: Vec::new() };
+        let mut few = Vec::new();
+        for record in records(chain)? {
+            let record = record?;
+            let depends = self.databases.contains(&record.component) || matches!(record.entry.kind, Kind::Link { .. });
+            if few.len() > FEW || depends && self.takes(record.component, &record.entry.path) {
+                return Ok(false);
+            }
+            few.extend(leading.take(record));
+        }
+        self.few = Some(few.into());
+        Ok(true)
     }
 
     /// Finds databases of which only a part would be meant, and links to what is not.
     fn look_closer(&mut self, chain: &Chain) -> Result<(), BackupError> {
-        if self.whole {
-            return Ok(());
-        }
         let mut links: BTreeMap<(u32, RelPath), Vec<RelPath>> = BTreeMap::new();
         for record in records(chain)? {
             let record = record?;
@@ -162,27 +187,16 @@ impl Selection {
     }
 
     /// Everything to be made, in the order of a walk: what is meant, and directories that lead there.
-    pub(crate) fn entries<'a>(
-        &'a self,
-        chain: &'a Chain,
-    ) -> Result<impl Iterator<Item = Result<Planned, BackupError>> + Send + 'a, BackupError> {
-        let mut leading = Leading { selection: Cow::Borrowed(self), directories: Vec::new() };
-        Ok(records(chain)?.flat_map(move |record| match record {
-            Ok(record) => leading.take(record).into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
-        }))
+    pub(crate) fn entries<'a>(&'a self, chain: &'a Chain) -> Result<Entries<'a>, BackupError> {
+        if let Some(few) = &self.few {
+            return Ok(Box::new(few.iter().cloned().map(Ok)));
+        }
+        Leading { selection: Cow::Borrowed(self), directories: Vec::new() }.entries(chain)
     }
 
     /// As [`Selection::entries`].
-    pub(crate) fn into_entries<'a>(
-        self,
-        chain: &'a Chain,
-    ) -> Result<impl Iterator<Item = Result<Planned, BackupError>> + Send + 'a, BackupError> {
-        let mut leading = Leading { selection: Cow::Owned(self), directories: Vec::new() };
-        Ok(records(chain)?.flat_map(move |record| match record {
-            Ok(record) => leading.take(record).into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
-        }))
+    pub(crate) fn into_entries<'a>(self, chain: &'a Chain) -> Result<Entries<'a>, BackupError> {
+        Leading { selection: Cow::Owned(self), directories: Vec::new() }.entries(chain)
     }
 
     /// What an archive calls by `path` and is made under another name.
@@ -211,7 +225,13 @@ struct Leading<'a> {
     directories: Vec<(Record, bool)>,
 }
 
-impl Leading<'_> {
+impl<'a> Leading<'a> {
+    fn entries(mut self, chain: &'a Chain) -> Result<Entries<'a>, BackupError> {
+        Ok(Box::new(records(chain)?.flat_map(move |record| match record {
+            Ok(record) => self.take(record).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error)],
+        })))
+    }
     /// What is to be made for a record: nothing, or it and directories that lead to it.
     fn take(&mut self, record: Record) -> Vec<Planned> {
         let path = record.entry.path.clone();
