@@ -8,7 +8,7 @@ use std::{
 };
 
 use strongroom_archive::{ComponentInfo, Metadata, Record};
-use strongroom_tree::{Entry, Filter, Kind, RelPath};
+use strongroom_tree::{Entry, Filter, Kind, RelPath, Xattr};
 
 use super::RestoreRequest;
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 
 /// How an archive calls databases.
 const SQLITE: &str = "sqlite";
-/// So many entries are remembered, instead of reading the index again to find them.
-const FEW: usize = 4096;
+/// So many bytes of entries are remembered, instead of reading the index again at each step.
+const FEW: usize = 48 << 20;
 
 /// What is meant.
 #[derive(Clone)]
@@ -69,6 +69,14 @@ impl Planned {
     fn of(record: Record) -> Self {
         Self { record, origin: None }
     }
+
+    /// About how many bytes of memory it takes.
+    fn footprint(&self) -> usize {
+        let Entry { path, meta, kind, .. } = &self.record.entry;
+        let target = if let Kind::Symlink { target } = kind { target.len() } else { 0 };
+        let xattrs = meta.xattrs.iter().map(|xattr| xattr.name.len() + xattr.value.len() + size_of::<Xattr>());
+        size_of::<Self>() + 64 + path.as_bytes().len() + target + xattrs.sum::<usize>()
+    }
 }
 
 impl Selection {
@@ -97,7 +105,7 @@ impl Selection {
             elsewhere,
             few: None,
         };
-        if !made.whole && !made.find_few(chain)? {
+        if !made.find_few(chain)? && !made.whole {
             made.look_closer(chain)?;
         }
         Ok(made)
@@ -120,17 +128,21 @@ impl Selection {
         }
     }
 
-    /// Finds what is to be made in one reading of the index, if it is little and each entry can be made by itself.
+    /// Finds what is to be made in one reading of the index, if it is not too much, and each entry can be made by itself
+    /// (or all are made).
     fn find_few(&mut self, chain: &Chain) -> Result<bool, BackupError> {
         let mut leading = Leading { selection: Cow::Borrowed(self), directories: Vec::new() };
-        let mut few = Vec::new();
+        let (mut few, mut bytes) = (Vec::new(), 0);
         for record in records(chain)? {
             let record = record?;
             let depends = self.databases.contains(&record.component) || matches!(record.entry.kind, Kind::Link { .. });
-            if few.len() > FEW || depends && self.takes(record.component, &record.entry.path) {
+            let is_bound = depends && !self.whole && self.takes(record.component, &record.entry.path);
+            let found = leading.take(record);
+            bytes += found.iter().map(Planned::footprint).sum::<usize>();
+            if bytes > FEW || is_bound {
                 return Ok(false);
             }
-            few.extend(leading.take(record));
+            few.extend(found);
         }
         self.few = Some(few.into());
         Ok(true)
