@@ -6,6 +6,7 @@ mod databases;
 mod disaster;
 mod hooks;
 mod interrupted;
+mod newcomer;
 mod partial;
 mod records;
 mod refusals;

@@ -126,6 +126,25 @@ pub enum ActionError {
     /// Files were to be put where the ciphertext of a vault is.
     #[error("cannot restore into {}: it holds the ciphertext of a vault", .0.display())]
     IntoCiphertext(PathBuf),
+    /// Archives were to be put where the ciphertext of a vault is.
+    #[error("cannot keep backups in {}: it holds the ciphertext of a vault", .0.display())]
+    PlaceInCiphertext(PathBuf),
+    /// Archives were to be put into the directory that they are made of.
+    #[error("cannot back up {} into itself", .0.display())]
+    IntoSource(PathBuf),
+    /// There is something where it is to be restored, and nothing was said of that.
+    #[error("{}: {count} entries are there already and would be replaced or removed, such as {sample}", target.display())]
+    InTheWay {
+        /// The target.
+        target: PathBuf,
+        /// How much is there.
+        count: u64,
+        /// One of it.
+        sample: String,
+    },
+    /// There is neither a target nor what an interrupted restore has left for it.
+    #[error("{} does not exist, and no interrupted restore has left anything for it", .0.display())]
+    NothingToRecover(PathBuf),
     /// Restoring all of it would remove the archive that it is restored from.
     #[error("cannot replace {}: the archive {} is in it, and would be removed with all that is beside it", target.display(), archive.display())]
     OverArchives {

@@ -9,6 +9,9 @@ use strongroom_actions::{
 };
 use strongroom_secret::SecretError;
 
+/// What the passphrase of a vault is called that is backed up while it is not mounted.
+pub const VAULT_PASSPHRASE: &str = "passphrase of the vault";
+
 /// How this process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(u8);
@@ -135,6 +138,16 @@ impl Failure {
     }
 }
 
+/// As any failure; if there is too little room, with `elsewhere` as what else can be done.
+pub fn or_elsewhere(elsewhere: &str) -> impl FnOnce(ActionError) -> Failure {
+    move |error| match error {
+        ActionError::Backup(error @ BackupError::Space { .. }) => {
+            Failure::from(error).hint(format!("Make room there, or {elsewhere}."))
+        }
+        error => error.into(),
+    }
+}
+
 /// ASCII's unit separator, which no message holds.
 const HINT_MARK: char = '\x1f';
 
@@ -191,6 +204,17 @@ impl From<ActionError> for Failure {
                 Exit::REFUSED,
                 Some("Mount the vault, and restore into its mount point: --target MOUNTPOINT.".into()),
             ),
+            ActionError::PlaceInCiphertext(_) | ActionError::IntoSource(_) => {
+                (Exit::REFUSED, Some("Keep them in another directory: --output PLACE.".into()))
+            }
+            ActionError::InTheWay { .. } => (
+                Exit::REFUSED,
+                Some(
+                    "To replace what is there: --force; to add only what is missing: --merge; to see first: --dry-run."
+                        .into(),
+                ),
+            ),
+            ActionError::NothingToRecover(_) => (Exit::FAILURE, Some("Check the path.".into())),
             ActionError::OverArchives { .. } => (
                 Exit::REFUSED,
                 Some("Move the archives elsewhere; or add only what is missing (--merge), or restore a part (--path).".into()),
@@ -252,15 +276,10 @@ impl From<BackupError> for Failure {
             BackupError::LastGood { .. } => {
                 (Exit::NEEDED, Some("Make another one first, or remove the file by hand if you are certain.".into()))
             }
-            BackupError::Refused { .. } => (
-                Exit::REFUSED,
-                Some(
-                    "To replace what is there: --force; to add only what is missing: --merge; to see first: --dry-run."
-                        .into(),
-                ),
-            ),
-            BackupError::Unknown { .. } => (Exit::USAGE, None),
-            BackupError::Space { .. } => (Exit::FAILURE, Some("Make room, or restore elsewhere: --target DIR.".into())),
+            // What it says is all that helps: these are refused with --force too.
+            BackupError::Refused { .. } => (Exit::REFUSED, None),
+            BackupError::Unknown { .. } | BackupError::Pattern { .. } => (Exit::USAGE, None),
+            BackupError::Space { .. } => (Exit::FAILURE, Some("Make room there.".into())),
             BackupError::Stopped => (Exit::INTERRUPTED, None),
             BackupError::TooLarge { .. } | BackupError::Database { .. } | BackupError::Undo { .. } | _ => {
                 (Exit::FAILURE, None)
@@ -345,6 +364,11 @@ impl From<SecretError> for Failure {
             SecretError::Prompt { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
                 return Failure::new(Exit::INTERRUPTED, "interrupted; nothing was changed");
             }
+            SecretError::NobodyToAsk { what, .. } if what == VAULT_PASSPHRASE => Some(
+                "That of the backup, if one was given, does not open the vault. Say where the vault's own is: \
+                 --vault-passphrase-file FILE, --vault-passphrase-command COMMAND or --vault-passphrase-credential NAME."
+                    .into(),
+            ),
             SecretError::NobodyToAsk { .. } => Some(
                 "Say where it is: --passphrase-file FILE, --passphrase-command COMMAND or --passphrase-stdin.".into(),
             ),
@@ -385,6 +409,35 @@ mod tests {
         let failure = Failure::new(Exit::IN_USE, "a\nb").hint("c");
         let back = Failure::of_line(Exit::of_code(7), &failure.to_line());
         assert_eq!((back.exit, back.message.as_str(), back.hint.as_deref()), (Exit::IN_USE, "a\nb", Some("c")));
+    }
+
+    fn hint_of(error: impl Into<ActionError>) -> String {
+        Failure::from(error.into()).hint.unwrap_or_default()
+    }
+
+    #[test]
+    fn force_is_advised_only_where_it_helps() {
+        let refused = BackupError::Refused { target: "/dev/null".into(), why: "it is not a directory".into() };
+        assert_eq!(hint_of(refused), "");
+        assert!(!hint_of(ActionError::IntoSource("/s".into())).contains("--force"));
+        assert!(!hint_of(ActionError::PlaceInCiphertext("/v".into())).contains("Mount"));
+        let in_the_way = ActionError::InTheWay { target: "/t".into(), count: 1, sample: "a".into() };
+        assert!(hint_of(in_the_way).contains("--force"));
+    }
+
+    #[test]
+    fn a_missing_passphrase_of_the_vault_is_not_asked_for_as_that_of_the_backup() {
+        let nobody = |what: &str| SecretError::NobodyToAsk { what: what.into(), why: String::new() };
+        assert!(hint_of(nobody(VAULT_PASSPHRASE)).contains("--vault-passphrase-file"));
+        assert!(hint_of(nobody("passphrase of the backup")).contains(" --passphrase-file"));
+    }
+
+    #[test]
+    fn where_there_is_no_room_a_target_is_named_by_a_restore_only() {
+        let space = || BackupError::Space { at: "/d".into(), needed: 2, available: 1 };
+        assert_eq!(hint_of(space()), "Make room there.");
+        let of_a_restore = or_elsewhere("restore elsewhere: --target DIR")(space().into());
+        assert!(of_a_restore.hint.unwrap().contains("--target"));
     }
 
     #[test]

@@ -236,6 +236,15 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Failure::new(Exit::BAD_CONFIG, error).hint("See what can be set: strongroom config show")
+        // `config show` reads the same file, unless it is told of another.
+        let hint = match error {
+            ConfigError::UnknownKey { .. } => Some("See what can be set: strongroom --config /dev/null config show"),
+            ConfigError::Syntax { .. } => {
+                Some("It is written as TOML: [section], name = \"text\", name = 1, name = true.")
+            }
+            // What it can be is said.
+            _ => None,
+        };
+        Failure { hint: hint.map(Into::into), ..Failure::new(Exit::BAD_CONFIG, error) }
     }
 }

@@ -123,6 +123,9 @@ pub(super) fn make_archive(
     let (selection, filter) = chosen(request)?;
     let source = Surveyed::of(&request.source)?;
     let place = prepare_place(&request.place)?;
+    if place == source.path() {
+        return Err(ActionError::IntoSource(place));
+    }
     let sealing = || request.seal.is_some().then(|| remembered.new_one()).transpose();
     let (opened, keys) = match &source {
         Surveyed::Plain(_) => (None, None),
@@ -219,7 +222,7 @@ fn prepare_place(place: &Path) -> Result<PathBuf, ActionError> {
         made.map_err(PathError::on("creating the directory", place))?;
     }
     if is_ciphertext(place) {
-        return Err(ActionError::IntoCiphertext(place.to_owned()));
+        return Err(ActionError::PlaceInCiphertext(place.to_owned()));
     }
     Ok(place.canonicalize().map_err(PathError::on("looking at", place))?)
 }

@@ -15,7 +15,7 @@ pub use look::{catalog, contents, diff, export, info, is_sealed, keys, resolve, 
 pub use restore::{BackupRestore, RecoverOutcome, RestoreOutcome, recover, restore};
 pub use secrets::Secrets;
 
-pub use strongroom_archive::ArchiveError;
+pub use strongroom_archive::{ArchiveError, sanitise};
 pub use strongroom_backup::{
     Algorithm, ArchiveKind, BackupError, Catalog, Change, ChangeKind, Checked, Cleanup, CleanupRequest, Comparison,
     Component, ComponentKind, Compression, Created, Deleted, How, Info, Issue, Kdf, Leftover, Listed, ListedEntry,

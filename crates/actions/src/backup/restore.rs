@@ -74,6 +74,7 @@ pub fn restore(
         account.note_path("target", &plan.target);
         account.note("mode", mode(plan.mode));
         refuse_ciphertext(&plan.target)?;
+        refuse_what_is_in_the_way(&plan)?;
         refuse_to_lose_archives(&restore.request, &plan)?;
         consent(&plan)?;
         let backup = back_up_first(context, restore, &plan.target, secrets, &remembered, account)?;
@@ -100,6 +101,9 @@ pub struct RecoverOutcome {
 pub fn recover(context: &Context, target: &Path) -> Result<RecoverOutcome, ActionError> {
     perform(context, "backup.recover", target, |account| {
         let recovered = with_world(context, &nobody, |world| bring_back(target, world))?;
+        if recovered == Recovered::Nothing && !target.exists() {
+            return Err(ActionError::NothingToRecover(target.to_owned()));
+        }
         account.note("recovered", format!("{recovered:?}"));
         Ok(RecoverOutcome { target: target.to_owned(), recovered })
     })
@@ -109,6 +113,16 @@ pub fn recover(context: &Context, target: &Path) -> Result<RecoverOutcome, Actio
 fn refuse_ciphertext(target: &Path) -> Result<(), ActionError> {
     let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
     if is_ciphertext(existing) { Err(ActionError::IntoCiphertext(target.to_owned())) } else { Ok(()) }
+}
+
+/// Before anything is done, hooks and a backup of the target among it.
+fn refuse_what_is_in_the_way(plan: &RestorePlan) -> Result<(), ActionError> {
+    let count = plan.replaced.count + plan.removed.count;
+    if plan.mode != Mode::Refuse || count == 0 {
+        return Ok(());
+    }
+    let sample = plan.replaced.sample.first().or(plan.removed.sample.first()).cloned().unwrap_or_default();
+    Err(ActionError::InTheWay { target: plan.target.clone(), count, sample })
 }
 
 /// What the archive does not have is removed, and it does not have itself, nor the archives beside it.

@@ -1,9 +1,9 @@
 //! Options of `backup`.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use strongroom_actions::backup::{Algorithm, ArchiveKind, Retention};
+use strongroom_actions::backup::{self, Algorithm, ArchiveKind, Retention};
 
 use super::passphrase::{NewPassphraseArgs, PassphraseArgs, VaultPassphraseArgs};
 
@@ -29,7 +29,13 @@ pub enum BackupCommand {
     Export(ExportArgs),
     Delete(DeleteArgs),
     Cleanup(CleanupArgs),
+    /// Protect a backup from being deleted
+    ///
+    /// Until it is unlocked, neither "backup delete" nor "backup cleanup" removes it or what it needs.
     Lock(MarkArgs),
+    /// Take the protection of a backup away
+    ///
+    /// "backup delete" and "backup cleanup" may remove it then.
     Unlock(MarkArgs),
     Passwd(ArchivePasswdArgs),
 }
@@ -66,7 +72,7 @@ pub struct CreateArgs {
     #[arg(long, visible_alias = "place", value_name = "PLACE", value_hint = ValueHint::DirPath)]
     pub output: Option<PathBuf>,
     /// What the archive is called (default: the configuration's, else the last name of SOURCE)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = archive_name)]
     pub name: Option<String>,
     /// Everything, or what changed since the last backup (incremental) or since the last full one (differential)
     #[arg(long = "type", value_enum, value_name = "TYPE")]
@@ -130,6 +136,14 @@ impl CreateArgs {
             (_, true) => Some(false),
             _ => None,
         }
+    }
+}
+
+/// A name as it can stand at the front of a file name.
+fn archive_name(name: &str) -> Result<String, String> {
+    match backup::sanitise(name) {
+        fit if fit == name => Ok(fit),
+        fit => Err(format!("letters, digits and . _ - + @ can be in it, as in {fit}")),
     }
 }
 
@@ -200,9 +214,10 @@ pub struct RestoreArgs {
     /// Only these components
     #[arg(long, visible_alias = "database", value_name = "LIST", value_delimiter = ',')]
     pub component: Vec<String>,
-    /// Only what matches this pattern, and what is in it; may be given several times
+    /// Only what matches this pattern, and what is in it; may be given several times. Escapes as "backup info" shows them
+    /// are understood; a byte that is not UTF-8, as it is or as \xNN, stands for any such byte
     #[arg(long, value_name = "GLOB")]
-    pub path: Vec<String>,
+    pub path: Vec<OsString>,
     /// Only configuration
     #[arg(long, conflicts_with = "component")]
     pub config_only: bool,
@@ -215,7 +230,7 @@ pub struct RestoreArgs {
     /// Add what is missing, and touch nothing that is there
     #[arg(long)]
     pub merge: bool,
-    /// Make a backup of the target first
+    /// Make a backup of the target first, encrypted as the configuration says
     #[arg(long, conflicts_with = "dry_run")]
     pub backup_current_first: bool,
     /// Keep what is replaced, beside the target
@@ -239,7 +254,8 @@ pub struct RestoreArgs {
     /// Where the vault's keys go; a file that is there is not replaced
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "keys_only")]
     pub output: Option<PathBuf>,
-    /// The directory of archives, if ARCHIVE is a name (default: the configuration's)
+    /// The directory of archives, if ARCHIVE is a name (default: the configuration's), and for the backup of the target
+    /// (default: beside ARCHIVE)
     #[arg(long, value_name = "PLACE", value_hint = ValueHint::DirPath)]
     pub place: Option<PathBuf>,
     /// Do not ask before something is replaced
@@ -433,7 +449,6 @@ impl CleanupArgs {
     }
 }
 
-/// Protect a backup from being deleted, or take the protection away
 #[derive(Args)]
 pub struct MarkArgs {
     /// The archive

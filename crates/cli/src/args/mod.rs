@@ -5,6 +5,7 @@ pub mod backup;
 pub mod helper;
 pub mod mount;
 pub mod passphrase;
+pub mod pattern;
 
 use std::path::PathBuf;
 

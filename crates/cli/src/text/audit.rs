@@ -79,6 +79,9 @@ pub fn audit_verified(found: &Verified, style: Style) -> String {
             head.seq,
             head.hash
         ),
+        _ if found.faults.is_empty() => {
+            "The log has lost the record that was noted: its end was cut off, or the hash is of another log.\n".into()
+        }
         _ => format!("The log is not as it was written: {}.\n", count(found.faults.len() as u64, "fault")),
     });
     text
@@ -95,6 +98,12 @@ mod tests {
         let found = Verified { records: 1, head: Some(Head { seq: 1, hash: "ab".into() }), ..Verified::default() };
         let text = audit_verified(&found, Style::PLAIN);
         assert!(text.starts_with("1 record, all as they were written.") && text.ends_with("  1 ab\n"), "{text}");
+    }
+
+    #[test]
+    fn a_log_that_has_lost_what_was_noted_is_not_said_to_have_no_faults() {
+        let text = audit_verified(&Verified { holds_noted: Some(false), ..Verified::default() }, Style::PLAIN);
+        assert!(text.contains("lost the record that was noted") && !text.contains("0 faults"), "{text}");
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub fn cleanup(cleanup: &Cleanup, is_preview: bool) -> String {
         text.push_str(&format!("{fate:<8} {}  {}\n", verdict.file_name, verdict.reasons.join(", ")));
     }
     match is_preview {
+        true if cleanup.verdicts.iter().all(|verdict| verdict.keep) => text.push_str("Nothing is to be deleted.\n"),
         true => {
             let goes = cleanup.verdicts.iter().filter(|verdict| !verdict.keep).count();
             text.push_str(&format!(

@@ -27,13 +27,19 @@ pub fn plan(plan: &RestorePlan) -> String {
         text.push_str("There is nothing to do.\n");
     }
     text.push_str(&format!("{} are written; {} are free.\n", amount(plan.bytes), amount(plan.available)));
-    if !plan.in_use_by.is_empty() {
-        text.push_str(&format!("In use by {}: stop that first.\n", plan.in_use_by.join(", ")));
-    }
+    text.push_str(&target_in_use(plan));
     if plan.mode == Mode::Refuse && plan.replaced.count + plan.removed.count > 0 {
         text.push_str("This is refused without --force or --merge.\n");
     }
     text + &warnings(&plan.warnings)
+}
+
+/// Who has files open in what is replaced.
+pub fn target_in_use(plan: &RestorePlan) -> String {
+    match plan.in_use_by.as_slice() {
+        [] => String::new(),
+        users => format!("In use by {}: stop that first.\n", users.join(", ")),
+    }
 }
 
 fn listed(what: &str, listing: &Listing) -> String {

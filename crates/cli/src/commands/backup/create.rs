@@ -5,11 +5,12 @@ use strongroom_actions::backup::{
     self, Algorithm, ArchiveKind, BackupCreate, Compression, Created, Hooks, Kdf, Listed,
 };
 use strongroom_event::Operation;
+use strongroom_secret::SecretRef;
 
 use super::{Asked, interruptible};
 use crate::{
     args::backup::{CreateArgs, KdfWord},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, or_elsewhere},
     face::{Face, plain},
     report::Report,
     settings::{Settings, pbkdf2, scrypt},
@@ -26,12 +27,13 @@ pub fn run(args: &CreateArgs, settings: &Settings, face: Face) -> Result<Exit, F
     interruptible(&context)?;
     let asked = Asked {
         source: settings.passphrase(&args.passphrase),
-        vault: settings.vault_passphrase(&args.vault_passphrase),
+        vault: settings.vault_passphrase(&args.vault_passphrase).or_else(|| only_passphrase(args, &request)),
         twice: !is_proved_by_base(&request),
         aside: &|act| report.aside(act),
     };
     let begins = json!({ "source": plain(&request.source), "place": plain(&request.place), "type": request.kind });
-    let made = report.around(&begins, || Ok(asked.with(|secrets| backup::create(&context, &request, secrets))?))?;
+    let create = || asked.with(|secrets| backup::create(&context, &request, secrets));
+    let made = report.around(&begins, || create().map_err(or_elsewhere("keep backups elsewhere: --output PLACE")))?;
     report.tell(&made, |_| text::archive_created(&made))?;
     Ok(exit_of(&made.created))
 }
@@ -50,7 +52,7 @@ fn request(args: &CreateArgs, settings: &Settings) -> Result<BackupCreate, Failu
     let mut request = settings.backup(source, place);
     request.name = args.name.clone().or(request.name);
     request.kind = args.kind.map_or(request.kind, ArchiveKind::from);
-    request.compression = compression(args, request.compression);
+    request.compression = compression(args, request.compression)?;
     request.seal = seal(args, request.seal);
     if !args.include.is_empty() {
         request.include = args.include.clone();
@@ -70,13 +72,16 @@ pub(super) fn no_place() -> Failure {
     Failure::new(Exit::USAGE, "nothing says where backups are kept").hint("Give it: --place DIR.")
 }
 
-fn compression(args: &CreateArgs, configured: Compression) -> Compression {
+fn compression(args: &CreateArgs, configured: Compression) -> Result<Compression, Failure> {
     let chosen = match (args.no_compress, args.compression) {
         (true, _) => Compression::of(Algorithm::None),
         (false, Some(word)) => Compression::of(word.into()),
         (false, None) => configured,
     };
-    Compression { level: args.compression_level.unwrap_or(chosen.level), ..chosen }
+    if args.compression_level.is_some() && chosen.algorithm == Algorithm::None {
+        return Err(Failure::new(Exit::USAGE, "--compression-level cannot be given where nothing is compressed"));
+    }
+    Ok(Compression { level: args.compression_level.unwrap_or(chosen.level), ..chosen })
 }
 
 fn seal(args: &CreateArgs, configured: Option<Kdf>) -> Option<Kdf> {
@@ -86,6 +91,11 @@ fn seal(args: &CreateArgs, configured: Option<Kdf>) -> Option<Kdf> {
         Some(KdfWord::Pbkdf2) => Some(pbkdf2()),
         None => configured,
     }
+}
+
+/// Where nothing is sealed, a passphrase that is given can only be the vault's.
+fn only_passphrase(args: &CreateArgs, request: &BackupCreate) -> Option<SecretRef> {
+    args.passphrase.explicit().filter(|_| request.seal.is_none())
 }
 
 /// Whether a mistyped passphrase would show, since the base has to open with it.

@@ -12,10 +12,10 @@ use serde_json::json;
 use strongroom_actions::backup::{self, ArchiveKind, BackupError, VerifyRequest};
 use strongroom_event::Operation;
 
-use super::{Asked, archive, create::no_place, interruptible};
+use super::{Asked, archive, create::no_place, interruptible, no_backups};
 use crate::{
     args::backup::{DiffArgs, ExportArgs, InfoArgs, ListArgs, VerifyArgs},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, or_elsewhere},
     face::{Face, plain},
     log::Log,
     report::Report,
@@ -26,11 +26,7 @@ use crate::{
 pub fn list(args: &ListArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
     let place = settings.place(args.place.as_deref()).ok_or_else(no_place)?;
     if !place.exists() {
-        return Err(Failure::new(
-            Exit::NO_ARCHIVE,
-            format_args!("there are no backups: {} does not exist", place.display()),
-        )
-        .hint("Name another directory: strongroom backup list PLACE"));
+        return Err(no_backups(&place).hint("Name another directory: strongroom backup list PLACE"));
     }
     let mut catalog = backup::catalog(&place)?;
     let kind = args.kind.map(ArchiveKind::from);
@@ -112,7 +108,9 @@ pub fn verify(args: &VerifyArgs, settings: &Settings, face: Face) -> Result<Exit
     };
     let begins = json!({ "archive": plain(&archive), "deep": args.deep });
     let request = VerifyRequest { archive, chain: !args.alone, deep: args.deep, scratch: args.scratch.clone() };
-    let found = report.around(&begins, || Ok(asked.with(|secrets| backup::verify(&context, &request, secrets))?))?;
+    let verify = || asked.with(|secrets| backup::verify(&context, &request, secrets));
+    let found = report
+        .around(&begins, || verify().map_err(or_elsewhere("have the scratch directory elsewhere: --scratch DIR")))?;
     report.tell(&found, |style| text::verified(&found, style))?;
     Ok(if found.ok { Exit::OK } else { Exit::DAMAGED })
 }

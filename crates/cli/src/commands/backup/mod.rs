@@ -15,7 +15,7 @@ use strongroom_secret::{Passphrase, SecretError, SecretRef, resolve};
 
 use crate::{
     args::backup::{BackupArgs, BackupCommand},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, VAULT_PASSPHRASE},
     face::Face,
     prompt::{NewSecret, Terminal},
     settings::Settings,
@@ -43,7 +43,14 @@ pub fn run(args: &BackupArgs, settings: &Settings, face: Face) -> Result<Exit, F
 /// The path of the archive that `word` means.
 fn archive(word: &Path, place: Option<&Path>, settings: &Settings) -> Result<PathBuf, Failure> {
     let place = settings.place(place);
-    Ok(backup::resolve(place.as_deref(), word)?)
+    match (backup::resolve(place.as_deref(), word), place) {
+        (Err(_), Some(place)) if !place.exists() => Err(no_backups(&place).hint("Name another directory: --place DIR")),
+        (resolved, _) => Ok(resolved?),
+    }
+}
+
+fn no_backups(place: &Path) -> Failure {
+    Failure::new(Exit::NO_ARCHIVE, format_args!("there are no backups: {} does not exist", place.display()))
 }
 
 /// Lets a long command be interrupted without leaving anything half done.
@@ -76,7 +83,7 @@ impl<'a> Asked<'a> {
     /// Calls `act` with them.
     fn with<T>(&self, act: impl FnOnce(&Secrets<'_>) -> T) -> T {
         let vault_source = self.vault.clone().unwrap_or(SecretRef::Prompt);
-        let vault = || self.aside(|| resolve(&vault_source, &Terminal, "passphrase of the vault"));
+        let vault = || self.aside(|| resolve(&vault_source, &Terminal, VAULT_PASSPHRASE));
         let given: &dyn Fn() -> Result<Passphrase, SecretError> = &vault;
         let secrets = Secrets {
             archive: &|wanted| self.archive(wanted),

@@ -8,10 +8,13 @@ use strongroom_event::Operation;
 
 use super::{Asked, archive, create::exit_of, interruptible};
 use crate::{
-    args::backup::{OwnersWord, RecoverArgs, RestoreArgs},
+    args::{
+        backup::{OwnersWord, RecoverArgs, RestoreArgs},
+        pattern,
+    },
     confirm::confirm,
-    exit::{Exit, Failure},
-    face::{Face, plain, print_bytes},
+    exit::{Exit, Failure, or_elsewhere},
+    face::{Face, plain, print_bytes, warn},
     log::Log,
     report::Report,
     settings::Settings,
@@ -29,17 +32,22 @@ pub fn run(args: &RestoreArgs, settings: &Settings, face: Face) -> Result<Exit, 
     let asked = Asked {
         source: settings.passphrase(&args.passphrase),
         vault: None,
-        twice: false,
+        // Of a sealed archive it is the one that opened it.
+        twice: !backup::is_sealed(&archive),
         aside: &|act| report.aside(act),
     };
     let restore = BackupRestore {
-        backup_first: args.backup_current_first.then(|| backup_first(&archive, settings)),
+        backup_first: args.backup_current_first.then(|| backup_first(&archive, args.place.as_deref(), settings)),
         request: request(args, &archive, settings),
         dry_run: args.dry_run,
         hooks: if args.no_hooks { Hooks::default() } else { settings.restore_hooks() },
     };
     let consent = |plan: &RestorePlan| {
         let replaces = plan.mode == Mode::Force && plan.replaced.count + plan.removed.count > 0;
+        if replaces && args.yes {
+            // All else that the plan warns of is in the result.
+            report.aside(|| warn(&text::target_in_use(plan)));
+        }
         if !replaces || args.yes {
             return Ok(());
         }
@@ -47,8 +55,8 @@ pub fn run(args: &RestoreArgs, settings: &Settings, face: Face) -> Result<Exit, 
     };
     let begins =
         json!({ "archive": plain(&archive), "target": args.target.as_deref().map(plain), "dry_run": args.dry_run });
-    let outcome =
-        report.around(&begins, || Ok(asked.with(|secrets| backup::restore(&context, &restore, secrets, consent))?))?;
+    let act = || asked.with(|secrets| backup::restore(&context, &restore, secrets, consent));
+    let outcome = report.around(&begins, || act().map_err(or_elsewhere("restore elsewhere: --target DIR")))?;
     report.tell(&outcome, |_| match &outcome.restored {
         Some(restored) => text::restored(restored, outcome.backup.as_ref()),
         None => text::plan(&outcome.plan),
@@ -67,7 +75,7 @@ fn request(args: &RestoreArgs, archive: &Path, settings: &Settings) -> RestoreRe
         archive: archive.to_owned(),
         target: args.target.clone(),
         components: args.component.clone(),
-        paths: args.path.clone(),
+        paths: args.path.iter().map(|path| pattern::text(path)).collect(),
         config_only: args.config_only,
         mode: match (args.force, args.merge) {
             (true, _) => Mode::Force,
@@ -86,12 +94,12 @@ fn request(args: &RestoreArgs, archive: &Path, settings: &Settings) -> RestoreRe
     }
 }
 
-/// A backup of the target beside the archive, sealed if that is.
-fn backup_first(archive: &Path, settings: &Settings) -> BackupCreate {
-    let place = archive.parent().unwrap_or(Path::new(".")).to_owned();
+/// A backup of the target beside the archive unless told otherwise, sealed as any other.
+fn backup_first(archive: &Path, place: Option<&Path>, settings: &Settings) -> BackupCreate {
+    let beside = || archive.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = place.unwrap_or_else(beside).to_owned();
     // The source becomes the target, once that is known.
     let mut request = settings.backup(archive.to_owned(), place);
-    request.seal = backup::is_sealed(archive).then(|| settings.usual_seal());
     request.kind = backup::ArchiveKind::Full;
     request.include.clear();
     request.exclude.clear();
