@@ -26,6 +26,9 @@ pub enum ArchiveError {
         /// What is missing.
         why: &'static str,
     },
+    /// It begins as an archive does, and does not end as one.
+    #[error("it has no footer: it was cut short or added to, or something else made it")]
+    NoFooter,
     /// The archive was made by a later program.
     #[error("the {part} is of format version {found}, and this program reads {supported}")]
     UnknownVersion {

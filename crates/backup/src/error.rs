@@ -6,10 +6,10 @@ use std::{
 };
 
 use serde::Serialize;
-use strongroom_archive::ArchiveError;
+use strongroom_archive::{ArchiveError, FileName};
 use strongroom_durable::{LockError, PathError, SwapError};
 use strongroom_secret::SecretError;
-use strongroom_tree::{BadPattern, TreeError};
+use strongroom_tree::{BadPattern, RelPath, TreeError};
 
 /// An archive that is needed and not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +34,16 @@ pub enum BackupError {
         /// Why not.
         source: ArchiveError,
     },
+    /// What an archive has of an entry cannot be read.
+    #[error("restoring {entry} from {}: {source}", path.display())]
+    Content {
+        /// The archive.
+        path: PathBuf,
+        /// The entry.
+        entry: RelPath,
+        /// Why not.
+        source: ArchiveError,
+    },
     /// An entry of a tree cannot be read or made.
     #[error("in {}: {source}", root.display())]
     Tree {
@@ -47,7 +57,7 @@ pub enum BackupError {
     Path(#[from] PathError),
     /// The place, or the target, is in use.
     #[error(transparent)]
-    Busy(#[from] LockError),
+    Busy(LockError),
     /// A passphrase cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -197,6 +207,16 @@ pub enum BackupError {
 }
 
 impl BackupError {
+    /// Whether what was read is not what was once written. What has the name of an archive and begins as one was one.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Archive { path, source: ArchiveError::NoFooter, .. } => has_name_of_archive(path),
+            Self::Archive { source, .. } | Self::Content { source, .. } => source.is_damage(),
+            _ => false,
+        }
+    }
+
     /// For `map_err`.
     pub(crate) fn on<E: Into<io::Error>>(attempted: &'static str, path: &Path) -> impl FnOnce(E) -> Self + use<E> {
         let path = path.to_owned();
@@ -216,6 +236,45 @@ impl BackupError {
     }
 }
 
+impl From<LockError> for BackupError {
+    /// What cannot even be opened is not in use.
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Path(error) => Self::Path(error),
+            busy => Self::Busy(busy),
+        }
+    }
+}
+
+fn has_name_of_archive(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| FileName::parse(name).is_some())
+}
+
 fn list(missing: &[Missing]) -> String {
     missing.iter().map(|one| one.file_name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_durable::DirLock;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_locked_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let not_a_directory = BackupError::from(DirLock::shared(&file).unwrap_err());
+        assert!(matches!(not_a_directory, BackupError::Path(_)), "{not_a_directory:?}");
+        let _held = DirLock::exclusive(dir.path()).unwrap();
+        assert!(matches!(DirLock::shared(dir.path()).unwrap_err().into(), BackupError::Busy(_)));
+    }
+
+    #[test]
+    fn only_what_has_the_name_of_an_archive_is_a_damaged_one_without_a_footer() {
+        let opened = |name: &str| BackupError::archive("opening", Path::new(name))(ArchiveError::NoFooter);
+        assert!(opened("place/data-20260203-040506.tar.zst").is_damage());
+        assert!(!opened("place/linux-6.1.tar.zst").is_damage());
+    }
 }

@@ -107,7 +107,7 @@ fn damaged_at_once(
     context: &Context<'_>,
 ) -> Result<Verification, BackupError> {
     let BackupError::Archive { source, .. } = &error else { return Err(error) };
-    if !source.is_damage() {
+    if !error.is_damage() {
         return Err(error);
     }
     let problems = vec![source.to_string()];
@@ -176,7 +176,7 @@ fn deep(request: &VerifyRequest, found: &mut Verification, context: &Context<'_>
     };
     match prepare(&restore, true, context).and_then(|prepared| prepared.run(context)) {
         Ok(restored) => found.databases = restored.databases,
-        Err(error @ (BackupError::Damaged { .. } | BackupError::Database { .. })) => {
+        Err(error) if error.is_damage() || matches!(error, BackupError::Database { .. }) => {
             found.archives[0].problems.push(error.to_string());
             found.ok = false;
         }

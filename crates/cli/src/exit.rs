@@ -245,8 +245,14 @@ impl From<BackupError> for Failure {
             BackupError::Secret(error) | BackupError::Archive { source: ArchiveError::Secret(error), .. } => {
                 return error.into();
             }
+            BackupError::Archive { source: ArchiveError::NoFooter, .. } if error.is_damage() => damaged_exit(),
             BackupError::Archive { ref source, .. } => archive_exit(source),
+            BackupError::Content { .. } if error.is_damage() => damaged_exit(),
+            BackupError::Content { ref source, .. } => archive_exit(source),
             BackupError::Tree { ref source, .. } => (Exit::FAILURE, io_hint(&source.source)),
+            BackupError::Path(ref error) if error.source.kind() == io::ErrorKind::NotADirectory => {
+                (Exit::FAILURE, Some("That is a file, or there is one on the way there: name a directory.".into()))
+            }
             BackupError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
             BackupError::Io { ref source, .. } => (Exit::FAILURE, io_hint(source)),
             BackupError::Busy(_) => {
@@ -263,9 +269,7 @@ impl From<BackupError> for Failure {
                 Exit::MISSING_BASE,
                 Some("Put the archive back against which this one was made, or restore another one.".into()),
             ),
-            BackupError::Damaged { .. } => {
-                (Exit::DAMAGED, Some("See what can be restored: strongroom backup verify ARCHIVE".into()))
-            }
+            BackupError::Damaged { .. } => damaged_exit(),
             BackupError::Needed { .. } => (
                 Exit::NEEDED,
                 Some("Delete those first; strongroom backup list --verbose shows what needs what.".into()),
@@ -295,7 +299,9 @@ fn archive_exit(error: &ArchiveError) -> (Exit, Option<String>) {
             Exit::WRONG_SECRET,
             Some("It is the passphrase that the backup was made with, which may not be today's.".into()),
         ),
-        ArchiveError::NotAnArchive { .. } | ArchiveError::UnknownVersion { .. } => (Exit::NO_ARCHIVE, None),
+        ArchiveError::NotAnArchive { .. } | ArchiveError::NoFooter | ArchiveError::UnknownVersion { .. } => {
+            (Exit::NO_ARCHIVE, None)
+        }
         ArchiveError::NotSealed => (Exit::USAGE, None),
         ArchiveError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => (Exit::NO_ARCHIVE, None),
         ArchiveError::Io { source, .. } => (Exit::FAILURE, io_hint(source)),
@@ -303,6 +309,11 @@ fn archive_exit(error: &ArchiveError) -> (Exit, Option<String>) {
         ArchiveError::Compress { .. } | ArchiveError::Crypto(_) => (Exit::FAILURE, None),
         _ => (Exit::DAMAGED, Some("Restore from another backup; this one was damaged or tampered with.".into())),
     }
+}
+
+fn damaged_exit() -> (Exit, Option<String>) {
+    let hint = "See what is damaged: strongroom backup verify ARCHIVE; or restore from another archive.";
+    (Exit::DAMAGED, Some(hint.into()))
 }
 
 fn cipher_dir_hint(error: &io::Error) -> Option<String> {

@@ -89,9 +89,18 @@ impl Found {
             {
                 Header::parse(&head).map(|header| Self::Sealed(Box::new(header)))
             }
+            Err(ArchiveError::NotAnArchive { .. }) if begins_as_frames(&head) => Err(ArchiveError::NoFooter),
             plain => plain,
         }
     }
+}
+
+/// Whether these are the first bytes of what a container may begin with, which others also make.
+fn begins_as_frames(head: &[u8]) -> bool {
+    const COMPRESSED: [&[u8]; 3] = [&[0x28, 0xB5, 0x2F, 0xFD], &[0x1F, 0x8B, 8], &[0x04, 0x22, 0x4D, 0x18]];
+    const TAR: (usize, &[u8]) = (257, b"ustar\x0000");
+    COMPRESSED.iter().any(|magic| head.starts_with(magic))
+        || head.get(TAR.0..).is_some_and(|header| header.starts_with(TAR.1))
 }
 
 impl Container {

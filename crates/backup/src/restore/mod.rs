@@ -11,7 +11,7 @@ mod target;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strongroom_archive::Metadata;
+use strongroom_archive::{Metadata, Record};
 use strongroom_event::Event;
 use strongroom_tree::{Owners, Planting, Xattrs};
 
@@ -248,7 +248,8 @@ impl Prepared {
         let staged = Staged { chain: &self.chain, selection: &self.selection, work: &self.work, planting };
         let root = staging.new_tree();
         let mut warnings = staged.make(&root, context)?;
-        let unproven = staged.prove(&root, !warnings.is_empty(), context)?;
+        let unproven = staged.prove(&root, !warnings.is_empty(), context);
+        let unproven = unproven.map_err(|error| self.of_archive(error, &root))?;
         warnings.extend(unproven);
         if !self.request.check_databases {
             return Ok((Vec::new(), warnings));
@@ -256,6 +257,21 @@ impl Prepared {
         let (databases, more) = prove::open_databases(&root, &self.work.databases, context)?;
         warnings.extend(more);
         Ok((databases, warnings))
+    }
+
+    /// Damage in what was staged below `root` is told of the archive it came from: nobody knows the staging directory,
+    /// and it is about to go.
+    fn of_archive(&self, error: BackupError, root: &Path) -> BackupError {
+        let BackupError::Damaged { path, what } = error else { return error };
+        let Ok(inner) = path.strip_prefix(root) else { return BackupError::Damaged { path, what } };
+        let is_it = |record: &Record| record.entry.path.as_path() == inner;
+        let record = self.chain.newest().records().ok().and_then(|records| records.flatten().find(is_it));
+        let from = record.and_then(|record| record.at).map_or(0, |at| at.archive);
+        let from = if self.work.needed.contains(&from) { from } else { 0 };
+        BackupError::Damaged {
+            path: self.chain.path_of(from).to_owned(),
+            what: format!("{}: {what}", words::text(inner)),
+        }
     }
 
     fn trusts_set_id(&self) -> bool {

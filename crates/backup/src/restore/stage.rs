@@ -140,7 +140,11 @@ impl Failure {
     fn named(self, archive: &Path, root: &Path) -> BackupError {
         match self {
             Self::Archive(error) => BackupError::archive("restoring from", archive)(error),
-            Self::Tree(error) => BackupError::tree(root)(error),
+            Self::Tree(error) => match error.source.downcast::<ArchiveError>() {
+                // It failed in the reading, which nobody is helped by calling a failure to write.
+                Ok(source) => BackupError::Content { path: archive.to_owned(), entry: error.path, source },
+                Err(source) => BackupError::tree(root)(TreeError { source, ..error }),
+            },
             Self::Other(error) => *error,
         }
     }
