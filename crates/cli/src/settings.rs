@@ -248,3 +248,20 @@ impl From<ConfigError> for Failure {
         Failure { hint: hint.map(Into::into), ..Failure::new(Exit::BAD_CONFIG, error) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint_for(text: &str) -> Option<String> {
+        let error = Config::layered(&[("strongroom.toml".into(), text.to_owned())], None).err().unwrap();
+        Failure::from(error).hint
+    }
+
+    #[test]
+    fn a_mistake_in_a_configuration_is_met_with_advice_that_fits() {
+        assert!(hint_for("[backup\n").unwrap().contains("TOML"));
+        assert!(hint_for("[backup]\nkfd = 'scrypt'\n").unwrap().contains("config show"));
+        assert_eq!(hint_for("[backup]\nkdf = 'md5'\n"), None);
+    }
+}

@@ -46,9 +46,9 @@ pub fn run(cli: Cli, face: Face, arguments: &[OsString]) -> Result<Exit, Failure
         Command::Audit(args) => audit::run(&args, &settings()?, face),
         Command::Config(args) => config(&args, &settings()?, face),
         Command::Speed(_) => speed(face),
-        Command::Completions(args) => words::completions(args.shell),
-        Command::Man(args) => words::man(&args.command),
-        Command::Help(args) => words::help(&args.topic),
+        Command::Completions(args) => words::completions(args.shell, face),
+        Command::Man(args) => words::man(&args.command, face),
+        Command::Help(args) => words::help(&args.topic, face),
     }
 }
 

@@ -121,3 +121,14 @@ pub fn passphrase_replaced(replaced: &PassphraseReplaced) -> String {
 pub fn exported(archive: &Path, output: &Path, bytes: u64) -> String {
     format!("Wrote {} to {} ({}).\n", archive.display(), output.display(), amount(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_goes_that_is_what_is_said() {
+        let nothing = Cleanup { verdicts: Vec::new(), deleted: Vec::new(), freed: 0 };
+        assert_eq!(cleanup(&nothing, true), "Nothing is to be deleted.\n");
+    }
+}

@@ -108,3 +108,12 @@ fn speed_names_every_cipher() {
     }
     assert!(speed["unlock_milliseconds"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn words_are_json_where_json_is_asked_for() {
+    let place = Place::new();
+    for arguments in [&["help", "exit-codes"][..], &["man"], &["completions", "bash"]] {
+        let told = place.run(&[&["--json"], arguments].concat()).expect(0).json();
+        assert!(told["text"].as_str().unwrap().contains("strongroom") || arguments[0] == "help", "{arguments:?}");
+    }
+}
