@@ -1,9 +1,9 @@
 //! What a place holds, read from the archives themselves.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::OsStr,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,8 @@ use crate::{BackupError, Marks, head::Head, state::SUFFIX, words};
 
 /// The word for the newest archive.
 const LATEST: &str = "latest";
+/// What a symbolic link is called.
+pub(crate) const LINK: &str = "it is a symbolic link";
 
 /// The archives of a place, the oldest first. Read without a passphrase.
 #[derive(Debug, Serialize)]
@@ -59,6 +61,10 @@ pub struct Listed {
     pub needs: Vec<Need>,
     /// The archives of the place that need it, by file name.
     pub needed_by: Vec<String>,
+    /// Of all that it needs, those that were found damaged, by file name.
+    pub damaged_needs: Vec<String>,
+    /// Of all that it needs, those that are not in the place, by id.
+    pub missing_needs: Vec<String>,
     /// What is remembered about it.
     pub marks: Marks,
 }
@@ -102,8 +108,13 @@ impl Catalog {
         let leftovers: Vec<_> = leftovers(place)?.into_iter().filter(|left| is_ours(&left.target)).map(into).collect();
         let mut heads = Vec::new();
         let mut strangers = Vec::new();
-        for path in files(place)? {
+        for (path, is_link) in files(place)? {
             if leftovers.iter().any(|left| left.path == path) || is_state(&path) {
+                continue;
+            }
+            // What it leads to is counted where it is. As a second archive of its id it would be in the way of a real one.
+            if is_link {
+                strangers.push(Stranger { path, should_be_archive: false, why: LINK.into() });
                 continue;
             }
             match Head::read(&path) {
@@ -144,15 +155,24 @@ impl Catalog {
         let none = |why: &str| BackupError::NoArchive { word: words::text(word), why: why.into() };
         let place = place.ok_or_else(|| none("there is no such file"))?;
         let text = word.to_str().ok_or_else(|| none("there is no such file"))?;
-        Ok(Self::read(place)?.find(text)?.path.clone())
+        let catalog = Self::read(place)?;
+        let damaged = catalog.strangers.iter().find(|one| one.should_be_archive && file_name(&one.path) == text);
+        match damaged {
+            Some(damaged) => Ok(damaged.path.clone()),
+            None => Ok(catalog.find(text)?.path.clone()),
+        }
     }
 }
 
 impl Listed {
-    /// Whether it can be a base, and be restored, as far as can be seen without reading it.
+    /// Whether it can be a base, and be restored, with all that it needs, as far as can be seen without reading it.
     pub fn is_good(&self) -> bool {
-        self.needs.iter().all(|need| need.file_name.is_some())
-            && self.marks.verified.as_ref().is_none_or(|verified| verified.ok)
+        !self.is_found_damaged() && self.damaged_needs.is_empty() && self.missing_needs.is_empty()
+    }
+
+    /// Whether it was read, and was not as it should be.
+    pub fn is_found_damaged(&self) -> bool {
+        self.marks.verified.as_ref().is_some_and(|verified| !verified.ok)
     }
 
     /// When it was begun.
@@ -161,14 +181,16 @@ impl Listed {
     }
 }
 
-/// Everything in a place that is not a directory, by name.
-fn files(place: &Path) -> Result<Vec<PathBuf>, BackupError> {
+/// Everything in a place that is not a directory, by name, and whether it is a symbolic link.
+fn files(place: &Path) -> Result<Vec<(PathBuf, bool)>, BackupError> {
     let listed = BackupError::on::<io::Error>;
     let mut files = Vec::new();
     for entry in place.read_dir().map_err(listed("listing", place))? {
-        let entry = entry.map_err(listed("listing", place))?;
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            files.push(entry.path());
+        let path = entry.map_err(listed("listing", place))?.path();
+        // Asked of the file itself: not every file system says it while listing.
+        let kind = fs::symlink_metadata(&path).map(|meta| meta.file_type());
+        if !kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+            files.push((path, kind.is_ok_and(|kind| kind.is_symlink())));
         }
     }
     files.sort();
@@ -212,10 +234,50 @@ fn list(heads: Vec<Head>) -> Vec<Listed> {
             needed_by.entry(*parent).or_default().push(file_name(&head.path));
         }
     }
-    let mut listed: Vec<_> =
-        heads.into_iter().map(|head| one(&names, needed_by.remove(&head.facts.id).unwrap_or_default(), head)).collect();
+    let mut listed: Vec<_> = heads
+        .into_iter()
+        .map(|head| one(&names, needed_by.get(&head.facts.id).cloned().unwrap_or_default(), head))
+        .collect();
     listed.sort_by_cached_key(|one| (one.instant(), one.file_name.clone()));
+    tell_dependents(&mut listed);
     listed
+}
+
+/// Whoever needs one that is damaged or missing is told so, and whoever needs that one in turn.
+fn tell_dependents(listed: &mut [Listed]) {
+    let mut dependents: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, one) in listed.iter().enumerate() {
+        one.needs.iter().for_each(|need| dependents.entry(need.id.clone()).or_default().push(index));
+    }
+    // Of several files of one archive it is enough that one is whole.
+    let sound: BTreeSet<_> = listed.iter().filter(|one| !one.is_found_damaged()).map(|one| one.id.clone()).collect();
+    let names: HashMap<_, _> = listed.iter().map(|one| (one.id.clone(), one.file_name.clone())).collect();
+    for id in dependents.keys().filter(|id| !sound.contains(*id)) {
+        for index in all_dependents(id, listed, &dependents) {
+            match names.get(id) {
+                Some(name) => listed[index].damaged_needs.push(name.clone()),
+                None => listed[index].missing_needs.push(id.clone()),
+            }
+        }
+    }
+    for one in listed {
+        one.damaged_needs.sort();
+        one.missing_needs.sort();
+    }
+}
+
+/// Heads that nobody authenticated may need each other in a circle, so each is looked at once.
+fn all_dependents(id: &str, listed: &[Listed], dependents: &HashMap<String, Vec<usize>>) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut ids = vec![id];
+    while let Some(id) = ids.pop() {
+        for &index in dependents.get(id).into_iter().flatten() {
+            if found.insert(index) {
+                ids.push(&listed[index].id);
+            }
+        }
+    }
+    found
 }
 
 fn one(names: &HashMap<ArchiveId, String>, needed_by: Vec<String>, head: Head) -> Listed {
@@ -236,6 +298,8 @@ fn one(names: &HashMap<ArchiveId, String>, needed_by: Vec<String>, head: Head) -
         label: head.facts.label,
         needs: needs.collect(),
         needed_by,
+        damaged_needs: Vec::new(),
+        missing_needs: Vec::new(),
         marks,
     }
 }

@@ -12,9 +12,9 @@ use strongroom_archive::{Archive, ArchiveError, BaseRef, Facts};
 use strongroom_secret::{Passphrase, SecretError};
 
 use crate::{
-    BackupError, Catalog, Context, Missing, Wanted,
+    BackupError, Catalog, Context, Listed, Marks, Missing, Wanted,
     catalog::file_name,
-    head::{Head, no_archive, refused, regular},
+    head::{Head, followed, no_archive, refused, regular},
 };
 
 /// Opens archives, and asks for a passphrase only when those that were given before do not do.
@@ -95,7 +95,7 @@ impl Chain {
     pub(crate) fn open(opener: &Opener<'_>, path: &Path) -> Result<Self, BackupError> {
         let archive = opener.open(path)?;
         let bases = archive.archives().iter().map(|_| None).collect();
-        Ok(Self { path: path.to_owned(), archive, bases, neighbours: OnceLock::new() })
+        Ok(Self { path: followed(path), archive, bases, neighbours: OnceLock::new() })
     }
 
     /// The archive itself.
@@ -158,19 +158,24 @@ impl Chain {
         (0..=self.bases.len() as u32).collect()
     }
 
-    /// Beside the archive under the name it had, or else under any name.
+    /// Beside the archive under the name it had, or else under any name: of several files the one that is known best.
     fn locate(&self, base: &BaseRef) -> Option<PathBuf> {
         let id = base.id;
         let is_it = |path: &Path| Head::read(path).is_ok_and(|head| head.facts.id == id);
         // The name comes from the archive, and may be anything.
         let is_name = matches!(Path::new(&base.file_name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
         let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let beside = dir.join(&base.file_name);
-        if is_name && is_it(&beside) {
-            return Some(beside);
+        let beside = Some(dir.join(&base.file_name)).filter(|beside| is_name && is_it(beside));
+        let is_damaged = |path: &PathBuf| Marks::read(path, &id.to_string()).verified.is_some_and(|found| !found.ok);
+        if beside.as_ref().is_some_and(|beside| !is_damaged(beside)) {
+            return beside;
         }
-        let neighbours = self.neighbours.get_or_init(|| Catalog::read(dir).ok()).as_ref()?;
-        neighbours.archives.iter().find(|one| one.id == id.to_string()).map(|one| one.path.clone())
+        let Some(neighbours) = self.neighbours.get_or_init(|| Catalog::read(dir).ok()) else { return beside };
+        let is_known_whole = |one: &Listed| one.marks.verified.as_ref().map(|verified| verified.ok);
+        // Found damaged, then never verified, then found whole; and of those the longest, since a copy may be cut short.
+        let rank = |one: &&Listed| (is_known_whole(one).map_or(1, |whole| if whole { 2 } else { 0 }), one.bytes);
+        let of_id = neighbours.archives.iter().filter(|one| one.id == id.to_string());
+        of_id.max_by_key(rank).map(|one| one.path.clone()).or(beside)
     }
 }
 

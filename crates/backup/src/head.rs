@@ -64,6 +64,14 @@ pub(crate) fn regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Where a path leads, if it is a symbolic link: what is beside an archive is beside the file, not beside the link.
+pub(crate) fn followed(path: &Path) -> PathBuf {
+    match path.read_link() {
+        Ok(_) => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// For what no passphrase can be wanted of.
 fn not_sealed() -> SecretError {
     SecretError::NobodyToAsk { what: "passphrase of the archive".into(), why: "it is not sealed".into() }

@@ -10,7 +10,7 @@ use strongroom_durable::AtomicFile;
 
 use crate::{
     BackupError,
-    head::{Head, regular},
+    head::{Head, followed, regular},
 };
 
 /// What the file is called after the archive.
@@ -66,7 +66,11 @@ pub fn unlock(archive: &Path) -> Result<bool, BackupError> {
 }
 
 fn set_locked(archive: &Path, locked: bool) -> Result<bool, BackupError> {
-    let id = Head::read(archive)?.facts.id.to_string();
+    let id = match Head::read(archive) {
+        Ok(head) => head.facts.id.to_string(),
+        // One that is damaged is known by its marks, so that a lock on it can be taken away.
+        Err(error) => Marks::left_at(archive).filter(|_| archive.is_file()).ok_or(error)?.id,
+    };
     let mut marks = Marks::read(archive, &id);
     let is_new = marks.locked != locked;
     marks.locked = locked;
@@ -79,8 +83,12 @@ impl Marks {
     /// about another.
     pub(crate) fn read(archive: &Path, id: &str) -> Self {
         let nothing = Self { id: id.to_owned(), ..Self::default() };
-        let Ok(text) = read_small(&state_of(archive)) else { return nothing };
-        serde_json::from_slice(&text).ok().filter(|marks: &Self| marks.id == id).unwrap_or(nothing)
+        Self::left_at(archive).filter(|marks: &Self| marks.id == id).unwrap_or(nothing)
+    }
+
+    /// What is remembered about the archive that was at `archive`, whichever it was.
+    pub(crate) fn left_at(archive: &Path) -> Option<Self> {
+        serde_json::from_slice(&read_small(&state_of(archive)).ok()?).ok()
     }
 
     /// Remembers them.
@@ -94,9 +102,9 @@ impl Marks {
     }
 }
 
-/// `ARCHIVE.state`.
+/// `ARCHIVE.state`, also where a symbolic link to the archive was named: marks beside the link would protect nothing.
 pub(crate) fn state_of(archive: &Path) -> PathBuf {
-    let mut name = archive.as_os_str().to_owned();
+    let mut name = followed(archive).into_os_string();
     name.push(SUFFIX);
     name.into()
 }

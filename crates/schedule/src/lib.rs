@@ -6,4 +6,4 @@ mod reason;
 mod retention;
 
 pub use reason::Reason;
-pub use retention::{Dated, Retention, Verdict, keep};
+pub use retention::{Condition, Dated, Retention, Verdict, keep};

@@ -14,16 +14,18 @@ pub enum Reason {
     Locked,
     /// No good one is newer.
     LastGood,
-    /// It is damaged or incomplete, and no good one is as new.
+    /// It is not good, and no good one is as new.
     NothingBetter,
     /// Its date lies ahead: a clock was wrong then, or is now. It is kept, and takes nobody's place.
     FromTheFuture,
     /// One that is kept cannot be restored without it.
     BaseOf {
-        /// The one that needs it, as an index into what was judged.
+        /// The newest that needs it, as an index into what was judged.
         index: usize,
         /// The same one's name.
         name: String,
+        /// How many more that are kept need it.
+        others: usize,
     },
     /// One of the newest, as [`last`](crate::Retention::last) says.
     AmongLast(u32),
@@ -51,8 +53,10 @@ pub enum Reason {
     AtLeast(u32),
     /// No rule asks for it: it is deleted.
     NotAskedFor,
-    /// It is damaged or incomplete, and a newer one is good: it is deleted.
-    NotGood,
+    /// It misses a base, and so took nobody's place. Said besides, of those that stay and of those that go.
+    MissesBase,
+    /// It is damaged, or one that it needs is, and so took nobody's place. Said besides likewise.
+    Damaged,
 }
 
 impl fmt::Display for Reason {
@@ -63,7 +67,9 @@ impl fmt::Display for Reason {
             Reason::LastGood => write!(f, "the last good one"),
             Reason::NothingBetter => write!(f, "not good, but newer than any good one"),
             Reason::FromTheFuture => write!(f, "dated in the future"),
-            Reason::BaseOf { name, .. } => write!(f, "a base of {name}"),
+            Reason::BaseOf { name, others: 0, .. } => write!(f, "a base of {name}"),
+            Reason::BaseOf { name, others: 1, .. } => write!(f, "a base of {name} and another"),
+            Reason::BaseOf { name, others, .. } => write!(f, "a base of {name} and {others} others"),
             Reason::AmongLast(1) => write!(f, "the last one"),
             Reason::AmongLast(count) => write!(f, "one of the last {count}"),
             Reason::NewestOfDay(day) => write!(f, "the newest of {} {day}", weekday(day.weekday())),
@@ -74,7 +80,8 @@ impl fmt::Display for Reason {
             Reason::YoungerThan(days) => write!(f, "younger than {days} days"),
             Reason::AtLeast(count) => write!(f, "one of the {count} that there have to be at least"),
             Reason::NotAskedFor => write!(f, "asked for by no rule"),
-            Reason::NotGood => write!(f, "not good, with a newer one that is"),
+            Reason::MissesBase => write!(f, "without a base that it needs, which is missing"),
+            Reason::Damaged => write!(f, "damaged, or in need of one that is"),
         }
     }
 }
@@ -120,9 +127,8 @@ mod tests {
         assert_eq!(Reason::NewestOfDay(date(2026, 11, 16)).to_string(), "the newest of Monday 2026-11-16");
         assert_eq!(Reason::NewestOfWeek { year: 2026, week: 7 }.to_string(), "the newest of week 2026-W07");
         assert_eq!(Reason::NewestOfMonth { year: 2026, month: 12 }.to_string(), "the newest of December 2026");
-        assert_eq!(
-            Reason::BaseOf { index: 3, name: "x-20261116-0300".into() }.to_string(),
-            "a base of x-20261116-0300"
-        );
+        let base_of = |others| Reason::BaseOf { index: 3, name: "x-20261116-0300".into(), others }.to_string();
+        assert_eq!(base_of(0), "a base of x-20261116-0300");
+        assert_eq!(base_of(63), "a base of x-20261116-0300 and 63 others");
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A rule can only keep; what no rule keeps goes. Whatever the rules say, these stay: a locked one, the newest good one,
 //! one that is dated in the future, and every base of one that stays. So no policy, however it is written, deletes the
-//! last way back.
+//! last way back. One that is not good takes nobody's place, and still stays where a rule asks for it: a base that is
+//! missing today may be back tomorrow.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 
@@ -52,8 +53,25 @@ pub struct Dated {
     pub locked: bool,
     /// Those without which it cannot be restored, as indices into the same list. Naming the next one down is enough.
     pub needs: Vec<usize>,
-    /// Whether it can be restored, as far as anybody knows: not when it is damaged, or misses a base.
-    pub good: bool,
+    /// Whether it can be restored, as far as anybody knows.
+    pub condition: Condition,
+}
+
+/// Whether a backup can be restored, as far as anybody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// With all that it needs.
+    Good,
+    /// Not just now: something that it needs is not there.
+    MissesBase,
+    /// It was found damaged, or something that it needs was.
+    Damaged,
+}
+
+impl Dated {
+    fn is_good(&self) -> bool {
+        self.condition == Condition::Good
+    }
 }
 
 /// What is to become of a backup, and why.
@@ -70,7 +88,7 @@ pub struct Verdict {
 pub fn keep(backups: &[Dated], policy: &Retention, zone: &TimeZone, now: Timestamp) -> Vec<Verdict> {
     let mut verdicts = Judgement { backups, reasons: vec![Vec::new(); backups.len()] };
     let (past, future): (Vec<usize>, Vec<usize>) = newest_first(backups).partition(|&index| backups[index].at <= now);
-    let good: Vec<usize> = past.iter().copied().filter(|&index| backups[index].good).collect();
+    let good: Vec<usize> = past.iter().copied().filter(|&index| backups[index].is_good()).collect();
 
     verdicts.locked();
     verdicts.last_good(&past, &good);
@@ -78,7 +96,7 @@ pub fn keep(backups: &[Dated], policy: &Retention, zone: &TimeZone, now: Timesta
     if policy.is_empty() {
         verdicts.give(&past, |_| Reason::NoPolicy);
     } else {
-        verdicts.by_rules(&good, policy, zone, now);
+        verdicts.by_rules(&past, &good, policy, zone, now);
     }
     verdicts.bases();
     verdicts.conclude()
@@ -115,33 +133,49 @@ impl Judgement<'_> {
         self.give(&good[..good.len().min(1)], |_| Reason::LastGood);
     }
 
-    /// Only good ones count: a damaged one must not take the place of the one that could be restored.
-    fn by_rules(&mut self, good: &[usize], policy: &Retention, zone: &TimeZone, now: Timestamp) {
-        self.newest(good, policy.last, Reason::AmongLast);
-        self.newest_of_each(good, policy.daily, zone, Reason::NewestOfDay);
-        self.newest_of_each(good, policy.weekly, zone, |day| {
+    /// Good ones are counted by themselves: no other must take the place of one that could be restored. Then all are
+    /// counted together, for the sake of the others, which so stay where a rule would keep them if they were good.
+    fn by_rules(&mut self, past: &[usize], good: &[usize], policy: &Retention, zone: &TimeZone, now: Timestamp) {
+        let mut together = Judgement { backups: self.backups, reasons: vec![Vec::new(); self.backups.len()] };
+        together.by_count(past, policy, zone, now);
+        self.by_count(good, policy, zone, now);
+        for &index in past.iter().filter(|&&index| !self.backups[index].is_good()) {
+            self.reasons[index].append(&mut together.reasons[index]);
+        }
+    }
+
+    fn by_count(&mut self, counted: &[usize], policy: &Retention, zone: &TimeZone, now: Timestamp) {
+        self.newest(counted, policy.last, Reason::AmongLast);
+        self.newest_of_each(counted, policy.daily, zone, Reason::NewestOfDay);
+        self.newest_of_each(counted, policy.weekly, zone, |day| {
             let week = day.iso_week_date();
             Reason::NewestOfWeek { year: week.year(), week: week.week() }
         });
-        self.newest_of_each(good, policy.monthly, zone, |day| Reason::NewestOfMonth {
+        self.newest_of_each(counted, policy.monthly, zone, |day| Reason::NewestOfMonth {
             year: day.year(),
             month: day.month(),
         });
-        self.newest_of_each(good, policy.yearly, zone, |day| Reason::NewestOfYear(day.year()));
-        self.younger(good, policy.max_age, zone, now);
-        self.newest(good, policy.min_count, Reason::AtLeast);
+        self.newest_of_each(counted, policy.yearly, zone, |day| Reason::NewestOfYear(day.year()));
+        self.younger(counted, policy.max_age, zone, now);
+        self.newest(counted, policy.min_count, Reason::AtLeast);
     }
 
-    fn newest(&mut self, good: &[usize], count: Option<u32>, reason: impl Fn(u32) -> Reason) {
+    fn newest(&mut self, counted: &[usize], count: Option<u32>, reason: impl Fn(u32) -> Reason) {
         let count = count.unwrap_or(0);
-        self.give(&good[..good.len().min(count as usize)], |_| reason(count));
+        self.give(&counted[..counted.len().min(count as usize)], |_| reason(count));
     }
 
     /// Of each period the newest, for as many periods as `count` says. The reason names the period, and so tells one
     /// from the other.
-    fn newest_of_each(&mut self, good: &[usize], count: Option<u32>, zone: &TimeZone, reason: impl Fn(Date) -> Reason) {
+    fn newest_of_each(
+        &mut self,
+        counted: &[usize],
+        count: Option<u32>,
+        zone: &TimeZone,
+        reason: impl Fn(Date) -> Reason,
+    ) {
         let mut periods: Vec<Reason> = Vec::new();
-        for &index in good {
+        for &index in counted {
             if periods.len() == count.unwrap_or(0) as usize {
                 return;
             }
@@ -154,39 +188,49 @@ impl Judgement<'_> {
         }
     }
 
-    fn younger(&mut self, good: &[usize], days: Option<u32>, zone: &TimeZone, now: Timestamp) {
+    fn younger(&mut self, counted: &[usize], days: Option<u32>, zone: &TimeZone, now: Timestamp) {
         let days = days.unwrap_or(0);
         // Calendar days, of which two a year have 23 or 25 hours. Further back than the calendar goes, all are younger.
         let limit = Span::new().try_days(days).and_then(|days| now.to_zoned(zone.clone()).checked_sub(days));
         let oldest = limit.map_or(Timestamp::MIN, |limit| limit.timestamp());
-        let young = good.iter().take_while(|&&index| self.backups[index].at > oldest).count();
+        let young = counted.iter().take_while(|&&index| self.backups[index].at > oldest).count();
         if days > 0 {
-            self.give(&good[..young], |_| Reason::YoungerThan(days));
+            self.give(&counted[..young], |_| Reason::YoungerThan(days));
         }
     }
 
     /// Whatever a kept one needs, and what that needs in turn.
     fn bases(&mut self) {
         let mut kept: Vec<usize> = (0..self.backups.len()).filter(|&index| !self.reasons[index].is_empty()).collect();
+        let mut needed_by: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); self.backups.len()];
         while let Some(index) = kept.pop() {
-            for &base in &self.backups[index].needs {
-                let Some(reasons) = self.reasons.get_mut(base) else { continue };
-                if reasons.is_empty() {
+            for &base in self.backups[index].needs.iter().filter(|&&base| base < self.backups.len() && base != index) {
+                if self.reasons[base].is_empty() && needed_by[base].is_empty() {
                     kept.push(base);
                 }
-                let reason = Reason::BaseOf { index, name: self.backups[index].name.clone() };
-                if base != index && !reasons.contains(&reason) {
-                    reasons.push(reason);
-                }
+                needed_by[base].insert(index);
             }
+        }
+        for (base, by) in needed_by.iter().enumerate() {
+            let newest = by.iter().copied().max_by_key(|&index| (self.backups[index].at, index));
+            let name = |index: usize| self.backups[index].name.clone();
+            let reason = newest.map(|index| Reason::BaseOf { index, name: name(index), others: by.len() - 1 });
+            self.reasons[base].extend(reason);
         }
     }
 
     fn conclude(self) -> Vec<Verdict> {
-        let judge = |(reasons, backup): (Vec<Reason>, &Dated)| match reasons.is_empty() {
-            false => Verdict { keep: true, reasons },
-            true if backup.good => Verdict { keep: false, reasons: vec![Reason::NotAskedFor] },
-            true => Verdict { keep: false, reasons: vec![Reason::NotGood] },
+        let judge = |(mut reasons, backup): (Vec<Reason>, &Dated)| {
+            let keep = !reasons.is_empty();
+            if !keep {
+                reasons.push(Reason::NotAskedFor);
+            }
+            match backup.condition {
+                Condition::Good => {}
+                Condition::MissesBase => reasons.push(Reason::MissesBase),
+                Condition::Damaged => reasons.push(Reason::Damaged),
+            }
+            Verdict { keep, reasons }
         };
         self.reasons.into_iter().zip(self.backups).map(judge).collect()
     }

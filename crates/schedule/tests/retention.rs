@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use proptest::prelude::*;
-use strongroom_schedule::{Dated, Reason, Retention, Verdict, keep};
+use strongroom_schedule::{Condition, Dated, Reason, Retention, Verdict, keep};
 
 /// The zone changes its clocks on the last Sundays of March and October.
 fn zone() -> TimeZone {
@@ -16,7 +16,13 @@ fn now() -> Timestamp {
 }
 
 fn at(time: &str) -> Dated {
-    Dated { name: time.to_owned(), at: time.parse().unwrap(), locked: false, needs: Vec::new(), good: true }
+    Dated {
+        name: time.to_owned(),
+        at: time.parse().unwrap(),
+        locked: false,
+        needs: Vec::new(),
+        condition: Condition::Good,
+    }
 }
 
 fn kept(backups: &[Dated], policy: &Retention) -> Vec<usize> {
@@ -116,18 +122,20 @@ fn however_old_the_least_number_stays() {
 #[test]
 fn a_damaged_one_takes_nobodys_place() {
     let mut backups = ["2026-11-18T12:00:00Z", "2026-11-19T12:00:00Z", "2026-11-20T12:00:00Z"].map(at);
-    backups[1].good = false;
+    backups[1].condition = Condition::Damaged;
     let verdicts = keep(&backups, &last(2), &zone(), now());
-    assert_eq!(verdicts[1], Verdict { keep: false, reasons: vec![Reason::NotGood] });
+    assert_eq!(verdicts[1].reasons, [Reason::AmongLast(2), Reason::Damaged]);
     assert!(verdicts[0].keep && verdicts[2].keep);
+    let verdicts = keep(&backups, &last(1), &zone(), now());
+    assert_eq!(verdicts[1], Verdict { keep: false, reasons: vec![Reason::NotAskedFor, Reason::Damaged] });
 }
 
 #[test]
 fn a_damaged_one_stays_while_no_good_one_is_newer() {
     let mut backups = ["2026-11-18T12:00:00Z", "2026-11-19T12:00:00Z"].map(at);
-    backups[1].good = false;
+    backups[1].condition = Condition::Damaged;
     let verdicts = keep(&backups, &last(1), &zone(), now());
-    assert_eq!(verdicts[1].reasons, [Reason::NothingBetter]);
+    assert_eq!(verdicts[1].reasons, [Reason::NothingBetter, Reason::AmongLast(1), Reason::Damaged]);
     assert_eq!(verdicts[0].reasons, [Reason::LastGood, Reason::AmongLast(1)]);
 }
 
@@ -145,9 +153,31 @@ fn a_base_stays_as_long_as_one_that_needs_it() {
     backups[1].needs = vec![0];
     backups[2].needs = vec![1];
     let verdicts = keep(&backups, &last(1), &zone(), now());
-    assert_eq!(verdicts[0].reasons, [Reason::BaseOf { index: 1, name: "2026-11-19T12:00:00Z".into() }]);
+    assert_eq!(verdicts[0].reasons, [Reason::BaseOf { index: 1, name: "2026-11-19T12:00:00Z".into(), others: 0 }]);
     assert_eq!(verdicts[0].reasons[0].to_string(), "a base of 2026-11-19T12:00:00Z");
     assert_eq!(kept(&backups, &last(1)), [0, 1, 2]);
+}
+
+#[test]
+fn one_whose_base_is_missing_stays_as_long_as_a_rule_would_keep_it() {
+    let mut backups: Vec<Dated> = (17..=20).map(|day| at(&format!("2026-11-{day}T12:00:00Z"))).collect();
+    for backup in &mut backups[..3] {
+        backup.condition = Condition::MissesBase;
+    }
+    assert_eq!(kept(&backups, &last(10)), [0, 1, 2, 3]);
+    assert_eq!(kept(&backups, &daily(2)), [2, 3]);
+    let verdicts = keep(&backups, &last(10), &zone(), now());
+    assert_eq!(verdicts[0].reasons, [Reason::AmongLast(10), Reason::MissesBase]);
+}
+
+#[test]
+fn a_base_of_many_names_the_newest_and_counts_the_others() {
+    let mut backups: Vec<Dated> = (10..20).map(|day| at(&format!("2026-11-{day}T12:00:00Z"))).collect();
+    for backup in &mut backups[1..] {
+        backup.needs = vec![0];
+    }
+    let verdicts = keep(&backups, &last(9), &zone(), now());
+    assert_eq!(verdicts[0].reasons, [Reason::BaseOf { index: 9, name: backups[9].name.clone(), others: 8 }]);
 }
 
 #[test]
@@ -177,9 +207,11 @@ fn backup(count: usize) -> impl Strategy<Value = Dated> {
     // Some close together, some years apart, some ahead of the clock; many at the same time as another.
     let hours = prop_oneof![4 => 0..72i64, 4 => 0..24 * 60i64, 2 => 0..24 * 365 * 4i64, 1 => -24 * 30..0i64];
     let needs = prop::collection::vec(0..count.max(1) + 1, 0..2);
-    (hours, prop::bool::weighted(0.1), prop::bool::weighted(0.8), needs).prop_map(|(hours, locked, good, needs)| {
+    let condition =
+        prop_oneof![8 => Just(Condition::Good), 1 => Just(Condition::MissesBase), 1 => Just(Condition::Damaged)];
+    (hours, prop::bool::weighted(0.1), condition, needs).prop_map(|(hours, locked, condition, needs)| {
         let at = now() - SignedDuration::from_hours(hours);
-        Dated { name: at.to_string(), at, locked, needs, good }
+        Dated { name: at.to_string(), at, locked, needs, condition }
     })
 }
 
@@ -218,7 +250,7 @@ fn day(backup: &Dated) -> Date {
 }
 
 fn is_past_and_good(backup: &&Dated) -> bool {
-    backup.good && backup.at <= now()
+    backup.condition == Condition::Good && backup.at <= now()
 }
 
 proptest! {
@@ -252,11 +284,23 @@ proptest! {
         let good: Vec<&Dated> = backups.iter().filter(is_past_and_good).collect();
         let days: BTreeSet<Date> = good.iter().map(|backup| day(backup)).collect();
         let by = |policy: &Retention, is: fn(&Reason) -> bool| {
-            keep(&backups, policy, &zone(), now()).iter().filter(|verdict| verdict.reasons.iter().any(is)).count()
+            let verdicts = keep(&backups, policy, &zone(), now());
+            let of_good = backups.iter().zip(&verdicts).filter(|(backup, _)| is_past_and_good(backup));
+            of_good.filter(|(_, verdict)| verdict.reasons.iter().any(is)).count()
         };
         let count_of = |all: usize| all.min(count as usize);
         prop_assert_eq!(by(&last(count), |reason| matches!(reason, Reason::AmongLast(_))), count_of(good.len()));
         prop_assert_eq!(by(&daily(count), |reason| matches!(reason, Reason::NewestOfDay(_))), count_of(days.len()));
+    }
+
+    #[test]
+    fn whatever_stays_if_all_are_good_stays_if_some_are_not(backups in backups(), policy in policy()) {
+        let mended: Vec<Dated> =
+            backups.iter().map(|backup| Dated { condition: Condition::Good, ..backup.clone() }).collect();
+        let as_it_is = keep(&backups, &policy, &zone(), now());
+        for (verdict, mended) in as_it_is.iter().zip(keep(&mended, &policy, &zone(), now())) {
+            prop_assert!(verdict.keep || !mended.keep);
+        }
     }
 
     #[test]
@@ -275,7 +319,7 @@ proptest! {
     fn every_verdict_has_a_reason(backups in backups(), policy in policy()) {
         for verdict in keep(&backups, &policy, &zone(), now()) {
             prop_assert!(!verdict.reasons.is_empty());
-            prop_assert!(verdict.keep != matches!(verdict.reasons[0], Reason::NotAskedFor | Reason::NotGood));
+            prop_assert!(verdict.keep != (verdict.reasons[0] == Reason::NotAskedFor));
         }
     }
 

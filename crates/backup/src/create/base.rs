@@ -74,10 +74,13 @@ impl Base {
 
     /// Opens a candidate; a candidate that will not do is no error.
     fn open(one: &Listed, wanted: &Wanted<'_>, opener: &Opener<'_>) -> Result<Result<Self, String>, BackupError> {
-        if let Some(lost) = one.needs.iter().find(|need| need.file_name.is_none()) {
-            return Ok(Err(format!("an archive that it needs ({}) is not there", lost.id)));
+        if let Some(lost) = one.missing_needs.first() {
+            return Ok(Err(format!("an archive that it needs ({lost}) is not there")));
         }
-        if !one.is_good() {
+        if let Some(damaged) = one.damaged_needs.first() {
+            return Ok(Err(format!("an archive that it needs ({damaged}) was verified, and found damaged")));
+        }
+        if one.is_found_damaged() {
             return Ok(Err("it was verified, and found damaged".into()));
         }
         if one.sealed != wanted.sealed {

@@ -57,6 +57,9 @@ fn row(archive: &Listed, width: usize, style: Style) -> String {
     if missing > 0 {
         notes.push(style.red(&format!("{} missing", count(missing as u64, "base"))));
     }
+    if !archive.damaged_needs.is_empty() {
+        notes.push(style.red(&format!("{} damaged", count(archive.damaged_needs.len() as u64, "base"))));
+    }
     let notes = if notes.is_empty() { String::new() } else { format!("  [{}]", notes.join(", ")) };
     format!(
         "{:<19}  {:<12} {:>9}  {:<width$}  {verified}{notes}\n",
