@@ -156,9 +156,10 @@ impl Catalog {
         let place = place.ok_or_else(|| none("there is no such file"))?;
         let text = word.to_str().ok_or_else(|| none("there is no such file"))?;
         let catalog = Self::read(place)?;
-        let damaged = catalog.strangers.iter().find(|one| one.should_be_archive && file_name(&one.path) == text);
-        match damaged {
-            Some(damaged) => Ok(damaged.path.clone()),
+        // What is damaged can still be deleted, and what a link leads to be read.
+        let is_it = |one: &&Stranger| (one.should_be_archive || one.path.is_symlink()) && file_name(&one.path) == text;
+        match catalog.strangers.iter().find(is_it).filter(|_| text != LATEST) {
+            Some(stranger) => Ok(stranger.path.clone()),
             None => Ok(catalog.find(text)?.path.clone()),
         }
     }

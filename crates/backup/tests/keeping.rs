@@ -170,6 +170,10 @@ fn a_symbolic_link_in_a_place_is_no_second_archive() {
     assert!(matches!(try_delete(&desk, &link), Err(BackupError::NoArchive { .. })));
     assert!(full.is_file() && link.is_symlink());
     assert!(is_whole(&desk, &link), "it can be read by that name");
+    let named = |word: &str| Catalog::resolve(Some(&desk.place()), Path::new(word)).unwrap();
+    assert_eq!(named("latest.tar.zst"), link);
+    symlink(link.file_name().unwrap(), desk.place().join("latest")).unwrap();
+    assert_eq!(named("latest"), full, "the word is not taken over by a name");
 }
 
 #[test]
