@@ -1,6 +1,6 @@
 //! From a quiet workload to a kept archive, and back.
 //!
-//! * [`create`]: a source, its databases captured, into a new archive in a place; against a base if asked.
+//! * [`create()`]: a source, its databases captured, into a new archive in a place; against a base if asked.
 //! * [`Catalog`]: what a place holds, read from the archives themselves; [`info`], [`diff`], [`export`], [`keys_only`].
 //! * [`verify`]: every byte, the chain it needs, and on request a restore to scratch with every database opened.
 //! * [`restore`]: plan, stage beside the target, prove, swap. Killed anywhere, the target is the old one or the new one.
