@@ -452,6 +452,17 @@ mod tests {
     }
 
     #[test]
+    fn what_has_the_name_of_an_archive_and_no_footer_is_damaged_and_a_strangers_file_is_none() {
+        let exit = |path: &str| {
+            let error =
+                BackupError::Archive { attempted: "opening", path: path.into(), source: ArchiveError::NoFooter };
+            Failure::from(error).exit
+        };
+        assert_eq!(exit("place/data-20260203-040506.tar.zst"), Exit::DAMAGED);
+        assert_eq!(exit("place/linux-6.1.tar.zst"), Exit::NO_ARCHIVE);
+    }
+
+    #[test]
     fn the_codes_are_those_that_were_promised() {
         let codes: Vec<_> = Exit::ALL.iter().map(|(exit, name, _)| (exit.code(), *name)).collect();
         let promised = [
