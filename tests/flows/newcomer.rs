@@ -54,6 +54,18 @@ fn a_vault_with_a_passphrase_of_its_own_asks_for_that() {
 }
 
 #[test]
+fn a_place_within_ciphertext_is_refused_and_not_made() {
+    let flow = Flow::with_files();
+    let cipher_dir = flow.scratch.dir("cipher");
+    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let place = cipher_dir.join("place/in it");
+    let mut create = flow.command(&["--json", "backup", "create", "--passphrase-file"]);
+    create.arg(flow.scratch.passphrase_file()).arg("--place").arg(&place).arg(&flow.source);
+    let failure = ends(&mut create, code::REFUSED);
+    assert!(hint(&failure).contains("--output") && !cipher_dir.join("place").exists(), "{failure}");
+}
+
+#[test]
 fn where_nothing_is_there_is_nothing_to_recover() {
     let flow = Flow::with_files();
     ends(&mut flow.command(&["--json", "backup", "recover", "/nonexistent"]), 1);

@@ -133,7 +133,7 @@ pub enum ActionError {
     #[error("cannot back up {} into itself", .0.display())]
     IntoSource(PathBuf),
     /// There is something where it is to be restored, and nothing was said of that.
-    #[error("{}: {count} entries are there already and would be replaced or removed, such as {sample}", target.display())]
+    #[error("{}: something is there already and would be replaced or removed: {sample}{}", target.display(), and_more(*count))]
     InTheWay {
         /// The target.
         target: PathBuf,
@@ -186,6 +186,10 @@ impl ActionError {
             }
         }
     }
+}
+
+fn and_more(count: u64) -> String {
+    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
 }
 
 fn by(owner: Option<u32>) -> String {

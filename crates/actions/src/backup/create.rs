@@ -217,12 +217,13 @@ fn chosen(request: &BackupCreate) -> Result<(Selection, Filter), ActionError> {
 
 /// Makes the directory for archives if it is missing, and its symbolic links straight. Ciphertext is no place for them.
 fn prepare_place(place: &Path) -> Result<PathBuf, ActionError> {
+    let existing = place.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    if is_ciphertext(existing) {
+        return Err(ActionError::PlaceInCiphertext(place.to_owned()));
+    }
     if !place.exists() {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(place);
         made.map_err(PathError::on("creating the directory", place))?;
-    }
-    if is_ciphertext(place) {
-        return Err(ActionError::PlaceInCiphertext(place.to_owned()));
     }
     Ok(place.canonicalize().map_err(PathError::on("looking at", place))?)
 }
