@@ -80,6 +80,8 @@ fn not_sealed() -> SecretError {
 pub(crate) fn no_archive(path: &Path, error: &io::Error) -> BackupError {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        // Whether it is one, nobody has seen.
+        io::ErrorKind::PermissionDenied => return BackupError::on("opening", path)(io::Error::from(error.kind())),
         _ => error.to_string(),
     };
     BackupError::NoArchive { word: words::text(path), why }

@@ -252,10 +252,16 @@ impl<'a> Leading<'a> {
             return if is_meant { self.make(&path, Some(self.selection.as_made(record))) } else { Vec::new() };
         }
         // Every component has the directories that lead to it: some have been here already.
-        self.directories.retain(|known| path.is_within(&known.0.entry.path) || known.0.entry.path.is_within(&path));
-        if !self.directories.iter().any(|known| known.0.entry.path == path) {
-            self.directories.push((record, false));
-            self.directories.sort_by(|a, b| a.0.entry.path.cmp(&b.0.entry.path));
+        // They lead to each other, so what the last of them has in common with this one tells of all.
+        let is_on_the_way =
+            |known: &(Record, bool)| path.is_within(&known.0.entry.path) || known.0.entry.path.is_within(&path);
+        while self.directories.last().is_some_and(|known| !is_on_the_way(known)) {
+            self.directories.pop();
+        }
+        let len = path.as_bytes().len();
+        let at = self.directories.partition_point(|known| known.0.entry.path.as_bytes().len() < len);
+        if self.directories.get(at).is_none_or(|known| known.0.entry.path != path) {
+            self.directories.insert(at, (record, false));
         }
         if is_meant && !self.leads_only(&path) { self.make(&path, None) } else { Vec::new() }
     }
