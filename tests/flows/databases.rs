@@ -5,18 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use strongroom_tests::{Format, Need, Program, has};
+use strongroom_tests::{Need, Program, has};
 
-use crate::{Flow, ok};
+use crate::{Flow, in_a_vault, ok};
 
 #[test]
 fn a_database_on_a_mount_is_whole_in_a_backup_made_while_it_is_written() {
     if !has(&[Need::Fuse]) {
         return;
     }
-    let flow = Flow::new();
-    let cipher_dir = flow.scratch.dir("cipher");
-    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let (flow, cipher_dir) = in_a_vault();
     let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &[]);
     is_whole_when_restored(&flow, "wal");
     server.unmount();

@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use strongroom_tests::{Format, Need, Program, Scratch, capture, has, run};
+use strongroom_tests::{Need, Program, Scratch, capture, has, run};
 
-use crate::{Flow, is_same};
+use crate::{Flow, in_a_vault, is_same};
 
 /// The passphrase of the vault, where it is another than that of the backup.
 const VAULTS_OWN: &str = "only the vault's";
@@ -76,9 +76,7 @@ fn the_keys_of_a_mounted_vault_travel_as_they_are_if_nothing_opens_them() {
     if !has(&[Need::Fuse]) {
         return;
     }
-    let flow = Flow::new();
-    let cipher_dir = flow.scratch.dir("cipher");
-    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let (flow, cipher_dir) = in_a_vault();
     let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &[]);
     let others = flow.scratch.write_passphrase("backup-passphrase", "only the backup's");
     let mut create = flow.command(&["--json", "backup", "create", "--passphrase-file"]);

@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use strongroom_tests::{Captured, Format, Need, Program, Random, capture, differences, has};
+use strongroom_tests::{Captured, Need, Program, Random, capture, differences, has};
 
-use crate::{Flow, is_same, ok};
+use crate::{Flow, in_a_vault, is_same, ok};
 
 /// How often each is killed; more in a soak.
 fn kills() -> u32 {
@@ -107,9 +107,7 @@ fn a_restore_into_a_mount_point_that_is_killed_is_recovered_to_the_old_or_the_ne
     if !has(&[Need::Fuse]) {
         return;
     }
-    let flow = Flow::new();
-    let cipher_dir = flow.scratch.dir("cipher");
-    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let (flow, cipher_dir) = in_a_vault();
     let server = Program::Strongroom.mount(&flow.scratch, &cipher_dir, &flow.source, &[]);
     for name in 0..80 {
         flow.write(&format!("file {name}"), format!("first {name}").as_bytes());

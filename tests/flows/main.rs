@@ -147,6 +147,14 @@ impl Flow {
     }
 }
 
+/// A flow, and beside it the cipher directory of a vault to be mounted at its source.
+fn in_a_vault() -> (Flow, PathBuf) {
+    let flow = Flow::new();
+    let cipher_dir = flow.scratch.dir("cipher");
+    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    (flow, cipher_dir)
+}
+
 /// The same command as user and group `id` and nobody else, who has his home and passphrase here.
 fn as_user(flow: &Flow, id: u32, own: &Command) -> Command {
     for path in ["place", "home", "passphrase"] {

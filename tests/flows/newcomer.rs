@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 use strongroom_tests::{Format, Program, output_of};
 
-use crate::{Flow, code, empty, ends, ok, words};
+use crate::{Flow, code, empty, ends, in_a_vault, ok, words};
 
 fn hint(failure: &Value) -> &str {
     failure["error"]["hint"].as_str().unwrap_or_default()
@@ -37,9 +37,7 @@ fn a_target_that_nothing_can_be_restored_into_is_refused_without_advice_to_force
 
 #[test]
 fn a_vault_with_a_passphrase_of_its_own_asks_for_that() {
-    let flow = Flow::new();
-    let cipher_dir = flow.scratch.dir("cipher");
-    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
+    let (flow, cipher_dir) = in_a_vault();
     let other = flow.scratch.write_passphrase("other", "of the backup");
     let create = |options: &[&str]| {
         let mut create = flow.command(&["--json", "backup", "create", "--place"]);

@@ -5,18 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use strongroom_tests::{Format, Need, Program, Random, capture, grow, has, output_of, settle_times};
 
-use crate::{Flow, as_user, code, empty, ends, is_same, json, words};
+use crate::{as_user, code, empty, ends, in_a_vault, is_same, json, words};
 
 /// What every test here needs.
 const MOUNTS: &[Need] = &[Need::Fuse, Need::Program("setfacl")];
-
-/// A flow whose data is in a vault.
-fn in_a_vault() -> (Flow, std::path::PathBuf) {
-    let flow = Flow::new();
-    let cipher_dir = flow.scratch.dir("cipher");
-    Program::Strongroom.init(&flow.scratch, &cipher_dir, &Format::default());
-    (flow, cipher_dir)
-}
 
 fn fill(root: &std::path::Path) {
     grow(root, &Format::default(), &mut Random::seeded(3));

@@ -1,7 +1,6 @@
 //! A directory of this machine as a [`Sink`].
 
 use std::{
-    cell::RefCell,
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -16,7 +15,7 @@ use strongroom_durable::{Beneath, PASSING};
 use strongroom_event::Observer;
 
 use crate::dress::{Figure, Wardrobe, passes_on_access_list};
-use crate::{Content, Entry, Kind, Lost, Meta, Note, Planting, RelPath, Sink, TreeError};
+use crate::{Content, Entry, Kind, Lost, Meta, Note, Planting, RelPath, Sink, TreeError, pour};
 
 /// A directory of this machine that entries are made in. Nothing that exists is written to or replaced, and nothing is
 /// made outside, whatever symbolic links there are.
@@ -37,8 +36,6 @@ pub struct LocalSink<'o> {
 
 /// Directories kept open.
 const PARENTS: usize = 16;
-/// Bytes written at once.
-const PIECE: usize = 1 << 20;
 
 impl<'o> LocalSink<'o> {
     /// The directory at `root`, which exists. What cannot be kept is told to `observer` as a warning, and noted.
@@ -237,42 +234,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Writes the `len` bytes of `content`, with holes where it has holes.
 fn fill(file: &OwnedFd, len: u64, content: &mut dyn Content) -> io::Result<()> {
-    let mut written = 0;
-    while written < len {
-        let Some(run) = content.data_from(written)? else { break };
-        copy_run(file, run.start.min(len)..run.end.min(len), content)?;
-        written = run.end;
-    }
-    if written < len {
-        // It ends with a hole, if it is as long as it is said to be.
-        if content.look()?.len < len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+    if pour(content, len, |at, data| write_all_at(file, at, data))? {
         fs::ftruncate(file, len)?;
     }
-    Ok(())
-}
-
-fn copy_run(file: &OwnedFd, run: std::ops::Range<u64>, content: &mut dyn Content) -> io::Result<()> {
-    thread_local! {
-        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    // Taken and not borrowed, lest a content that is made of others finds it in use.
-    let mut buffer = BUFFER.take();
-    let mut at = run.start;
-    while at < run.end {
-        let piece = PIECE.min(usize::try_from(run.end - at).unwrap_or(PIECE));
-        if buffer.len() < piece {
-            buffer.resize(piece, 0);
-        }
-        let piece = &mut buffer[..piece];
-        if content.read_at(at, piece)? < piece.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        write_all_at(file, at, piece)?;
-        at += piece.len() as u64;
-    }
-    BUFFER.set(buffer);
     Ok(())
 }
 

@@ -1,9 +1,8 @@
 //! Making entries in a vault.
 
-use std::cell::RefCell;
 use std::io;
 
-use strongroom_tree::{Content, Entry, Kind, RelPath, TreeError};
+use strongroom_tree::{Content, Entry, Kind, RelPath, TreeError, pour};
 
 use super::{Held, VaultTree, io_error};
 use crate::attr::{self, Attr, Creation, NodeId, SetAttr, SetTime};
@@ -13,9 +12,6 @@ use crate::error::VaultError;
 /// Whatever is made is for this process alone until it is whole.
 const PRIVATE: Creation = Creation { permissions: 0o600, umask: 0, owner: None };
 const PRIVATE_DIR: Creation = Creation { permissions: 0o700, umask: 0, owner: None };
-
-/// Bytes written at once.
-const PIECE: usize = 1 << 20;
 
 const SET_ID: u32 = 0o6000;
 
@@ -79,42 +75,10 @@ impl<B: Backing> VaultTree<B> {
             None if len == 0 => return Ok(()),
             None => return Err(io::Error::other("it came without content")),
         };
-        let mut written = 0;
-        while written < len {
-            let Some(run) = content.data_from(written)? else { break };
-            self.copy_run(node, run.start.min(len)..run.end.min(len), content)?;
-            written = run.end;
-        }
-        if written < len {
-            // It ends with a hole, if it is as long as it is said to be.
-            if content.look()?.len < len {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        let write = |at, data: &[u8]| self.vault.write(node, at, data).map(drop).map_err(io_error);
+        if pour(content, len, write)? {
             self.vault.set_attr(node, &SetAttr { size: Some(len), ..SetAttr::default() }).map_err(io_error)?;
         }
-        Ok(())
-    }
-
-    fn copy_run(&self, node: NodeId, run: std::ops::Range<u64>, content: &mut dyn Content) -> io::Result<()> {
-        thread_local! {
-            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        // Taken and not borrowed, lest a content that is made of others finds it in use.
-        let mut buffer = BUFFER.take();
-        let mut at = run.start;
-        while at < run.end {
-            let piece = PIECE.min(usize::try_from(run.end - at).unwrap_or(PIECE));
-            if buffer.len() < piece {
-                buffer.resize(piece, 0);
-            }
-            let piece = &mut buffer[..piece];
-            if content.read_at(at, piece)? < piece.len() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.vault.write(node, at, piece).map_err(io_error)?;
-            at += piece.len() as u64;
-        }
-        BUFFER.set(buffer);
         Ok(())
     }
 
