@@ -57,3 +57,15 @@ pub trait Sink: Send + Sync {
     /// a power cut.
     fn seal(&self) -> Result<(), TreeError>;
 }
+
+/// A tree that follows another: what is in it can be taken away and dressed anew, and what is put replaces what is there.
+pub trait Replica: Source + Sink {
+    /// Takes away what is at `path`, with all that is in it. Nothing there is well too.
+    fn remove(&self, path: &RelPath) -> Result<(), TreeError>;
+
+    /// Gives what is at `entry.path`, which is of that kind, the metadata of `entry`.
+    fn dress(&self, entry: &Entry) -> Result<(), TreeError>;
+
+    /// Makes all that was done so far survive a power cut. If it fails, what was done since the last time is in doubt.
+    fn sync(&self) -> Result<(), TreeError>;
+}

@@ -31,7 +31,7 @@ pub use difference::{Difference, Side, What};
 pub use entry::{Entry, Kind, Meta, Stamp, Timestamp, Xattr};
 pub use error::TreeError;
 pub use filter::Filter;
-pub use flow::{Content, Look, Sink, Source};
+pub use flow::{Content, Look, Replica, Sink, Source};
 pub use local::{Crossing, LocalTree};
 pub use note::{Lost, Note};
 pub use owner::OwnerNames;

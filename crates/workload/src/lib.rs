@@ -10,10 +10,12 @@ mod hook;
 mod lock;
 mod raw;
 mod scratch;
+mod service;
 mod sqlite;
 
 pub use capture::{Capture, Captured, Component, How, Part, Report, Verdict};
 pub use error::WorkloadError;
 pub use hook::{Hook, HookOutcome, run};
 pub use scratch::Scratch;
+pub use service::{BadSpec, Commands, Running, Service, ServiceSpec, Snapshot};
 pub use sqlite::{Depth, Sqlite, is_database, main_of_sidecar, name_suggests};

@@ -1,0 +1,70 @@
+//! The programs that use the data, as services: what runs now, stopping it, starting exactly that again.
+
+mod spec;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::WorkloadError;
+pub use spec::{BadSpec, ServiceSpec};
+
+/// A service, behind whatever manages it.
+pub trait Service: Send + Sync {
+    /// Which.
+    fn spec(&self) -> &ServiceSpec;
+
+    /// What runs now, and all that is needed to have exactly that again.
+    fn snapshot(&self) -> Result<Snapshot, WorkloadError>;
+
+    /// Stops what `was` running, what would start it again (sockets, timers, restart policies) first, and returns when
+    /// nothing of it runs. Nothing is killed by force that was not told to stop; if it does not stop in time, that is an
+    /// error, and whoever asked starts again what was stopped. Stopping what is stopped is nothing.
+    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError>;
+
+    /// Starts what `was` running, what starts it (sockets, timers) last, and undoes what kept it from being started.
+    /// Starting what runs is nothing, and neither is what was not running.
+    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError>;
+
+    /// How it is now.
+    fn state(&self) -> Result<Running, WorkloadError>;
+}
+
+/// What ran at a moment. It is recorded, before anything is stopped, and outlives this process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which service.
+    pub spec: ServiceSpec,
+    /// Whether it ran.
+    pub was_running: bool,
+    /// Its processes.
+    pub pids: Vec<u32>,
+    /// What its manager has to know to restore it: triggers that were active, restart policies.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// How a service is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Running {
+    /// Whether it runs, and is not just starting or stopping.
+    pub is_active: bool,
+    /// Its processes, children included, as far as its manager knows them.
+    pub pids: Vec<u32>,
+    /// How often its manager restarted it, if that is counted.
+    pub restarts: Option<u64>,
+    /// The manager's words.
+    pub detail: String,
+}
+
+/// The operator's own commands for a service: a `[[service]]` of the configuration. Lists of arguments; there is no shell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commands {
+    /// What `command:NAME` calls it.
+    pub name: String,
+    /// Starts it, and returns.
+    pub start: Vec<String>,
+    /// Stops it, and returns when it has stopped.
+    pub stop: Vec<String>,
+    /// Exit code 0 if it runs, 3 if it does not, as in LSB init scripts; all else is an error.
+    pub status: Vec<String>,
+}

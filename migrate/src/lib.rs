@@ -1,0 +1,17 @@
+//! Moving a directory of plaintext into a vault, and back, on a machine that runs, so that at every instant one whole and
+//! durable copy of the data exists and the journal says which.
+//!
+//! * [`Plan`]: what is to be done, decided before anything is.
+//! * [`State`]: how far it is. The commit point is [`State::Cutover`]: before it the plaintext is the truth, from it on
+//!   the vault.
+//! * [`Host`]: everything that a migration does to the machine.
+
+mod error;
+mod host;
+mod plan;
+mod state;
+
+pub use error::MigrateError;
+pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, Standing, Trouble, Vaults};
+pub use plan::{Accepted, BackupChoice, BootKind, BootSecret, Check, Direction, Erasure, Identity, MigrationId, Plan};
+pub use state::State;
