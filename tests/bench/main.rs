@@ -8,6 +8,7 @@ mod backup;
 mod candidate;
 mod large;
 mod measure;
+mod migrate;
 mod small;
 mod stage;
 mod table;
@@ -26,10 +27,13 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == "backup") {
         return measure_backups(words.split_off(1));
     }
+    if words.first().is_some_and(|word| word == "migrate") {
+        return measure_migrations(words.split_off(1));
+    }
     let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(reason) => {
-            eprintln!("{reason}\n\n{}\n\n{}", arguments::USAGE, backup::USAGE);
+            eprintln!("{reason}\n\n{}\n\n{}\n\n{}", arguments::USAGE, backup::USAGE, migrate::USAGE);
             return ExitCode::from(2);
         }
     };
@@ -51,6 +55,18 @@ fn measure_backups(words: Vec<String>) -> ExitCode {
         }
     };
     publish(&(table::machine() + &backup::run(&arguments)), arguments.output.as_deref());
+    ExitCode::SUCCESS
+}
+
+fn measure_migrations(words: Vec<String>) -> ExitCode {
+    let arguments = match migrate::Arguments::parse(words) {
+        Ok(arguments) => arguments,
+        Err(reason) => {
+            eprintln!("{reason}\n\n{}", migrate::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    publish(&(table::machine() + &migrate::run(&arguments)), arguments.output.as_deref());
     ExitCode::SUCCESS
 }
 

@@ -123,7 +123,7 @@ pub struct Measured {
 }
 
 /// Runs `command` by way of time(1)'s own system call, wait4(2).
-fn measure(command: &mut Command) -> Measured {
+pub fn measure(command: &mut Command) -> Measured {
     let start = Instant::now();
     let mut child = command.stdin(std::process::Stdio::null()).spawn().expect("the peer can be started");
     let mut status = 0;
