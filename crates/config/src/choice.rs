@@ -103,3 +103,20 @@ choice! {
         Warn = "warn",
     }
 }
+
+choice! {
+    /// What mounts a vault when the machine starts.
+    BootKind {
+        /// A unit of the system's systemd.
+        #[default]
+        Systemd = "systemd",
+        /// A unit of the user's systemd.
+        SystemdUser = "systemd-user",
+        /// A line of /etc/fstab.
+        Fstab = "fstab",
+        /// A service directory of runit.
+        Runit = "runit",
+        /// Nothing: the operator sees to it.
+        Manual = "manual",
+    }
+}

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::{
     ConfigError,
     choice::Choice,
-    section::Visitor,
+    section::{Named, Visitor},
     value::{Below, OwnName},
 };
 
 /// A named part of what is backed up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
     /// What it is called on the command line, and in the archive.
     pub name: String,
@@ -58,8 +58,27 @@ impl Component {
         };
         self.sidecars.iter().map(beside).collect()
     }
+}
 
-    pub(crate) fn settings(&mut self, visitor: &mut impl Visitor) -> Result<(), ConfigError> {
+impl Default for Component {
+    fn default() -> Self {
+        let (name, path) = (String::new(), String::new());
+        Self { name, kind: ComponentKind::default(), path, sidecars: Vec::new(), default: true }
+    }
+}
+
+impl Named for Component {
+    const KEY: &'static str = "component";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lacks(&self) -> Option<&'static str> {
+        [("name", &self.name), ("path", &self.path)].into_iter().find(|(_, it)| it.is_empty()).map(|(key, _)| key)
+    }
+
+    fn settings(&mut self, visitor: &mut impl Visitor) -> Result<(), ConfigError> {
         let (mut name, mut path) = (written(&self.name), written(&self.path));
         visitor.as_other("name", &mut name, OwnName, |name| name.0)?;
         visitor.setting("kind", &mut self.kind)?;

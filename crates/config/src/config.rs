@@ -12,7 +12,8 @@ use strongroom_schedule::Retention;
 use strongroom_secret::SecretRef;
 
 use crate::{
-    BackupType, Component, Compression, ConfigError, DatabaseCheck, Databases, Kdf, OnFailure, Place, read,
+    BackupType, Component, Compression, ConfigError, DatabaseCheck, Databases, Health, Kdf, Migrate, OnFailure, Place,
+    Service, read,
     section::Visitor,
     show,
     value::{Days, Level, Name, Size},
@@ -29,8 +30,14 @@ pub struct Config {
     pub audit: Audit,
     /// `[vault]`
     pub vault: Vault,
+    /// `[migrate]`
+    pub migrate: Migrate,
+    /// `[[service]]`: the programs that use what is migrated.
+    pub services: Vec<Service>,
+    /// `[[health]]`: what must be so for them to count as healthy.
+    pub health: Vec<Health>,
     /// Where each setting was set, by its whole key, such as `backup.retention.keep_daily`; those that are not in here have
-    /// their defaults. A component is in here as `backup.component.NAME`.
+    /// their defaults. A component is in here as `backup.component.NAME`, and so are services and health checks.
     pub origins: BTreeMap<String, Origin>,
 }
 
@@ -188,8 +195,8 @@ impl Config {
         Self::layered(&[(path.to_owned(), text.to_owned())], None)
     }
 
-    /// Reads several files, each of which overrides, setting by setting, those before it; a component overrides the one
-    /// with the same name. A leading `~/` stands for `home`.
+    /// Reads several files, each of which overrides, setting by setting, those before it; a table with a name
+    /// overrides the one of that name. A leading `~/` stands for `home`.
     pub fn layered(files: &[(PathBuf, String)], home: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         for (path, text) in files {
@@ -213,7 +220,7 @@ impl Config {
         Self::keys().into_iter().map(named).collect()
     }
 
-    /// The whole keys of all settings but those of components, in the order of the documentation.
+    /// The whole keys of all settings but those of tables with names, in the order of the documentation.
     pub fn keys() -> Vec<String> {
         show::keys(&Self::default())
     }
@@ -228,7 +235,10 @@ impl Config {
         visitor.section("backup", |visitor| self.backup.settings(visitor))?;
         visitor.section("hooks", |visitor| self.hooks.settings(visitor))?;
         visitor.section("audit", |visitor| self.audit.settings(visitor))?;
-        visitor.section("vault", |visitor| visitor.passphrase(&mut self.vault.passphrase))
+        visitor.section("vault", |visitor| visitor.passphrase(&mut self.vault.passphrase))?;
+        visitor.section("migrate", |visitor| self.migrate.settings(visitor))?;
+        visitor.tables(&mut self.services)?;
+        visitor.tables(&mut self.health)
     }
 }
 
@@ -259,7 +269,7 @@ impl Backup {
             retention(&mut self.retention, visitor)?;
             visitor.setting("automatic", &mut self.automatic_cleanup)
         })?;
-        visitor.components(&mut self.components)
+        visitor.tables(&mut self.components)
     }
 }
 

@@ -82,19 +82,23 @@ pub enum ConfigError {
         /// The first one.
         other: String,
     },
-    /// A component lacks what it cannot do without.
-    #[error("{place}: a `[[backup.component]]` needs `{key}`")]
+    /// A table with a name lacks what it cannot do without.
+    #[error("{place}: a `[[{table}]]` needs `{key}`")]
     Missing {
-        /// Where the component begins.
+        /// Where the table begins.
         place: Place,
+        /// What such a table is called, such as `backup.component`.
+        table: String,
         /// What it lacks.
         key: &'static str,
     },
-    /// Two components of one file have the same name.
-    #[error("{place}: there is a component called {name:?} already")]
+    /// Two tables of one kind in one file have the same name.
+    #[error("{place}: there is a {kind} called {name:?} already")]
     SameName {
         /// Where the second one stands.
         place: Place,
+        /// What they are: `component`, `service`, `health`.
+        kind: &'static str,
         /// Their name.
         name: String,
     },

@@ -10,13 +10,15 @@ mod choice;
 mod component;
 mod config;
 mod error;
+mod migrate;
 mod read;
 mod section;
 mod show;
 mod unit;
 mod value;
 
-pub use choice::{BackupType, Compression, DatabaseCheck, Databases, Kdf, OnFailure};
+pub use choice::{BackupType, BootKind, Compression, DatabaseCheck, Databases, Kdf, OnFailure};
 pub use component::{Component, ComponentKind};
 pub use config::{Audit, Backup, Config, Hooks, Origin, Vault};
 pub use error::{ConfigError, Place};
+pub use migrate::{Boot, Health, Migrate, Service};

@@ -9,8 +9,8 @@ use toml::{
 };
 
 use crate::{
-    Component, Config, ConfigError, Origin, Place,
-    section::Visitor,
+    Config, ConfigError, Origin, Place,
+    section::{Named, Visitor},
     value::{Paths, Value, quoted},
 };
 
@@ -121,17 +121,16 @@ impl<'a> Reader<'a> {
         Err(ConfigError::UnknownKey { place, key, meant })
     }
 
-    fn component(&mut self, table: &'a DeTable<'a>, begin: Place) -> Result<Component, ConfigError> {
-        let mut reader = Reader::new(self.document, self.key("component."), table);
-        let mut component = Component { default: true, ..Component::default() };
-        component.settings(&mut reader)?;
+    fn named<T: Named>(&mut self, table: &'a DeTable<'a>, begin: Place) -> Result<T, ConfigError> {
+        let mut reader = Reader::new(self.document, self.key(T::KEY) + ".", table);
+        let mut read = T::default();
+        read.settings(&mut reader)?;
         reader.refuse_unknown()?;
-        let missing = [("name", &component.name), ("path", &component.path)].into_iter().find(|(_, it)| it.is_empty());
-        match missing {
-            Some((key, _)) => Err(ConfigError::Missing { place: begin, key }),
+        match read.lacks() {
+            Some(key) => Err(ConfigError::Missing { place: begin, table: self.key(T::KEY), key }),
             None => {
-                self.set.push((self.key(&format!("component.{}", component.name)), begin));
-                Ok(component)
+                self.set.push((self.key(&format!("{}.{}", T::KEY, read.name())), begin));
+                Ok(read)
             }
         }
     }
@@ -185,20 +184,20 @@ impl Visitor for Reader<'_> {
         Ok(())
     }
 
-    fn components(&mut self, components: &mut Vec<Component>) -> Result<(), ConfigError> {
-        let Some(found) = self.find("component") else { return Ok(()) };
-        let expected = || format!("a list of tables, `[[{}]]`", self.key("component"));
-        let tables = found.get_ref().as_array().ok_or_else(|| self.wrong("component", found, expected()))?;
+    fn tables<T: Named>(&mut self, tables: &mut Vec<T>) -> Result<(), ConfigError> {
+        let Some(found) = self.find(T::KEY) else { return Ok(()) };
+        let expected = || format!("a list of tables, `[[{}]]`", self.key(T::KEY));
+        let list = found.get_ref().as_array().ok_or_else(|| self.wrong(T::KEY, found, expected()))?;
         let mut names = BTreeSet::new();
-        for each in tables.iter() {
-            let table = each.get_ref().as_table().ok_or_else(|| self.wrong("component", each, expected_table()))?;
+        for each in list.iter() {
+            let table = each.get_ref().as_table().ok_or_else(|| self.wrong(T::KEY, each, expected_table()))?;
             let place = self.document.place(each.span());
-            let component = self.component(table, place.clone())?;
-            if !names.insert(component.name.clone()) {
-                return Err(ConfigError::SameName { place, name: component.name });
+            let read: T = self.named(table, place.clone())?;
+            if !names.insert(read.name().to_owned()) {
+                return Err(ConfigError::SameName { place, kind: T::KEY, name: read.name().to_owned() });
             }
-            components.retain(|other| other.name != component.name);
-            components.push(component);
+            tables.retain(|other| other.name() != read.name());
+            tables.push(read);
         }
         Ok(())
     }

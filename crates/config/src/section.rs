@@ -1,7 +1,8 @@
 //! How a section names its settings: once, to whoever visits.
 
-use crate::{Component, ConfigError, value::Value};
 use strongroom_secret::SecretRef;
+
+use crate::{ConfigError, value::Value};
 
 /// Goes through all settings, to read or to show them.
 pub(crate) trait Visitor: Sized {
@@ -21,8 +22,8 @@ pub(crate) trait Visitor: Sized {
         settings: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError>;
 
-    /// The tables `[[…component]]`.
-    fn components(&mut self, components: &mut Vec<Component>) -> Result<(), ConfigError>;
+    /// Tables of which there may be several, `[[…]]`, each with a name of its own.
+    fn tables<T: Named>(&mut self, tables: &mut Vec<T>) -> Result<(), ConfigError>;
 
     /// A setting that is kept as another type than it is written as.
     fn as_other<T, V: Value>(
@@ -37,4 +38,19 @@ pub(crate) trait Visitor: Sized {
         *value = written.map(from);
         outcome
     }
+}
+
+/// A table of which there may be several, and which is known by its name.
+pub(crate) trait Named: Clone + Default {
+    /// What such a table is called, within the table that it stands in.
+    const KEY: &'static str;
+
+    /// Its name; empty if it has none.
+    fn name(&self) -> &str;
+
+    /// A setting that it cannot do without and does not have.
+    fn lacks(&self) -> Option<&'static str>;
+
+    /// Goes through its settings.
+    fn settings(&mut self, visitor: &mut impl Visitor) -> Result<(), ConfigError>;
 }

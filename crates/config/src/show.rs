@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use strongroom_secret::SecretRef;
 
 use crate::{
-    Component, Config, ConfigError, Origin,
-    section::Visitor,
+    Config, ConfigError, Origin,
+    section::{Named, Visitor},
     value::{Value, quoted},
 };
 
@@ -28,15 +28,15 @@ pub(crate) fn toml(config: &Config) -> String {
     tables
 }
 
-/// The whole keys of all settings but those of components.
+/// The whole keys of all settings but those of tables with names.
 pub(crate) fn keys(config: &Config) -> Vec<String> {
     written(config).tables.into_iter().flat_map(|(_, lines)| lines).map(|line| line.key).collect()
 }
 
 fn remark(config: &Config, line: &Line) -> String {
     match config.origins.get(&line.key) {
-        // Where a component was set is said in its heading.
-        _ if line.key.contains(".component.") => String::new(),
+        // Where a table with a name was set is said in its heading.
+        _ if line.is_in_named => String::new(),
         Some(origin) if line.is_set => format!(" # {}", one_line(&origin.to_string())),
         _ if line.is_set => " # default".to_owned(),
         _ => " # not set".to_owned(),
@@ -44,7 +44,7 @@ fn remark(config: &Config, line: &Line) -> String {
 }
 
 fn written(config: &Config) -> Writer<'_> {
-    let mut writer = Writer { prefix: String::new(), tables: Vec::new(), origins: &config.origins };
+    let mut writer = Writer { prefix: String::new(), is_in_named: false, tables: Vec::new(), origins: &config.origins };
     // Reading changes what it visits, so the same walk is done over a copy.
     config.clone().settings(&mut writer).expect("only reading can fail");
     writer
@@ -54,10 +54,12 @@ struct Line {
     text: String,
     key: String,
     is_set: bool,
+    is_in_named: bool,
 }
 
 struct Writer<'a> {
     prefix: String,
+    is_in_named: bool,
     /// Each table's heading, and what stands in it.
     tables: Vec<(String, Vec<Line>)>,
     origins: &'a BTreeMap<String, Origin>,
@@ -69,7 +71,7 @@ impl Writer<'_> {
         let text = value.map_or_else(|| format!("# {key} ="), |value| format!("{key} = {value}"));
         let key = format!("{}{key}", self.prefix);
         if let Some((_, lines)) = self.tables.last_mut() {
-            lines.push(Line { text, key, is_set });
+            lines.push(Line { text, key, is_set, is_in_named: self.is_in_named });
         }
     }
 }
@@ -112,16 +114,18 @@ impl Visitor for Writer<'_> {
         Ok(())
     }
 
-    fn components(&mut self, components: &mut Vec<Component>) -> Result<(), ConfigError> {
+    fn tables<T: Named>(&mut self, tables: &mut Vec<T>) -> Result<(), ConfigError> {
         let outer = self.prefix.clone();
-        for component in components {
-            let key = format!("{outer}component.{}", component.name);
+        self.is_in_named = true;
+        for table in tables {
+            let key = format!("{outer}{}.{}", T::KEY, table.name());
             let origin =
                 self.origins.get(&key).map_or(String::new(), |origin| format!(" # {}", one_line(&origin.to_string())));
-            self.tables.push((format!("[[{outer}component]]{origin}"), Vec::new()));
+            self.tables.push((format!("[[{outer}{}]]{origin}", T::KEY), Vec::new()));
             self.prefix = format!("{key}.");
-            component.settings(self)?;
+            table.settings(self)?;
         }
+        self.is_in_named = false;
         self.prefix = outer;
         Ok(())
     }

@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use proptest::prelude::*;
-use strongroom_config::{BackupType, ComponentKind, Compression, Config, ConfigError, DatabaseCheck, Kdf, Origin};
+use strongroom_config::{
+    BackupType, BootKind, ComponentKind, Compression, Config, ConfigError, DatabaseCheck, Kdf, Origin,
+};
 use strongroom_secret::SecretRef;
 
 const FILE: &str = "/etc/strongroom/strongroom.toml";
@@ -73,6 +75,27 @@ fn every_setting_is_read() {
 
         [vault]
         passphrase_credential = "vault"
+
+        [migrate]
+        vault = "cipher"
+        state_dir = "/srv/state"
+        backup = false
+        backup_to = "/backup"
+        recovery_key_file = "key"
+        max_downtime = "30s"
+        postpone_file = "/run/wait"
+        service_timeout = "2m"
+        health_timeout = "3m"
+        soak = "1d"
+        finalize = true
+        erase_passes = 3
+        prove = true
+        scrub = ["free", "journal"]
+        accept = ["devices"]
+
+        [migrate.boot]
+        kind = "runit"
+        passphrase_file = "/root/key"
         "#,
     )
     .unwrap();
@@ -92,9 +115,14 @@ fn every_setting_is_read() {
     assert_eq!(config.hooks.pre, ["systemctl", "stop", "app"]);
     assert_eq!(config.vault.passphrase, Some(SecretRef::Credential("vault".into())));
     assert!(!config.audit.enabled && config.audit.required);
+    let migrate = &config.migrate;
+    assert_eq!(migrate.vault.as_deref(), Some(Path::new("/etc/strongroom/cipher")));
+    assert_eq!((migrate.max_downtime, migrate.soak), (Some(Duration::from_secs(30)), Duration::from_secs(86_400)));
+    assert_eq!((migrate.boot.kind, migrate.erase_passes.get()), (Some(BootKind::Runit), 3));
     // All of it: nothing that can be set has its default.
     let unset: Vec<String> = Config::keys().into_iter().filter(|key| !config.origins.contains_key(key)).collect();
-    let others = ["passphrase_file", "passphrase_credential", "hooks.p", "vault.passphrase_command"];
+    let others =
+        ["passphrase_file", "boot.passphrase_command", "passphrase_credential", "hooks.p", "vault.passphrase_command"];
     assert!(unset.iter().all(|key| others.iter().any(|other| key.contains(other))), "{unset:?}");
 }
 
@@ -192,6 +220,28 @@ fn a_component_cannot_be_called_what_every_archive_has() {
         let shown = refusal(&format!("[[backup.component]]\nname = \"{name}\"\npath = \"a\""));
         assert!(shown.starts_with("2:8: `backup.component.name` is a name"), "{shown}");
     }
+}
+
+#[test]
+fn a_service_is_managed_by_somebody_or_has_all_three_commands() {
+    let managed = Config::parse("[[service]]\nname = \"db\"\nspec = \"systemd:db\"", Path::new("/e/f")).unwrap();
+    assert_eq!(managed.services[0].spec.as_deref(), Some("systemd:db"));
+    let shown = refusal("[[service]]\nname = \"app\"\nstart = [\"up\"]\nstop = [\"down\"]");
+    assert_eq!(shown, "1:1: a `[[service]]` needs `status`");
+    assert_eq!(refusal("[[service]]\nspec = \"systemd:db\""), "1:1: a `[[service]]` needs `name`");
+    assert_eq!(refusal("[[health]]\nname = \"app\""), "1:1: a `[[health]]` needs `command`");
+}
+
+#[test]
+fn services_keep_the_order_of_the_file_and_are_shown_where_they_stand() {
+    let text = "[[service]]\nname = \"web\"\nspec = \"systemd:web\"\n[[service]]\nname = \"db\"\nspec = \"systemd:db\"\n\
+                [[health]]\nname = \"port\"\nspec = \"tcp:localhost:1\"";
+    let config = Config::parse(text, Path::new("/e/f")).unwrap();
+    assert_eq!(config.services.iter().map(|each| each.name.as_str()).collect::<Vec<_>>(), ["web", "db"]);
+    let shown = config.to_toml();
+    assert!(shown.contains("[[service]] # /e/f:4\nname = \"db\""), "{shown}");
+    let again = Config::parse(&shown, Path::new("/e/f")).unwrap();
+    assert_eq!((again.services, again.health), (config.services, config.health));
 }
 
 #[test]
