@@ -87,6 +87,15 @@ pub enum Standing {
 
 /// Mounts the vault where the data are used. Every method can be called again.
 pub trait Mounter {
+    /// Has the machine look after this migration when it starts (`strongroom migrate recover --at-boot`, before the
+    /// services): to be called before any of them is stopped, as from then on a crash may leave them down.
+    fn arm(&self, _plan: &Plan) -> Result<(), HostError> {
+        Ok(())
+    }
+    /// Undoes [`arm`](Mounter::arm), when nothing is left to look after.
+    fn disarm(&self, _plan: &Plan) -> Result<(), HostError> {
+        Ok(())
+    }
     /// Writes what is to mount it at boot, and what keeps services from starting without it, without enabling any.
     fn prepare(&self, plan: &Plan) -> Result<(), HostError>;
     /// Mounts it through what was prepared, and has it mounted at boot from now on.

@@ -162,6 +162,10 @@ pub struct Plan {
     pub soak: Duration,
     /// Whether the originals are erased in the same run.
     pub finalize: bool,
+    /// How the vault is mounted at the path of the data, as words of an `-o` list (`allow_other`, `acl`, `suid`, `dev`,
+    /// `noexec`), so that the mount allows what the directory did.
+    #[serde(default)]
+    pub mount_options: Vec<String>,
     /// What mounts the vault when the machine starts.
     pub boot: BootKind,
     /// Where the passphrase comes from then.
