@@ -73,8 +73,10 @@ impl Arguments {
     }
 }
 
+type Grow = fn(&Path, &Arguments);
+
 /// The trees that are moved.
-const TREES: [(&str, fn(&Path, &Arguments)); 2] = [("small", small), ("large", large)];
+const TREES: [(&str, Grow); 2] = [("small", small), ("large", large)];
 
 /// Measures, and gives the tables.
 pub fn run(arguments: &Arguments) -> String {
