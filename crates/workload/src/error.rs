@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
+use crate::Problem;
+
 /// What was attempted on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -85,6 +87,14 @@ pub enum WorkloadError {
         limit: Duration,
         /// The last that it wrote.
         output: String,
+    },
+    /// A service could not be looked at, stopped or started.
+    #[error("the service {service}: {problem}")]
+    Service {
+        /// Which, as it is written.
+        service: String,
+        /// What was wrong.
+        problem: Problem,
     },
 }
 

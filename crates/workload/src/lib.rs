@@ -2,10 +2,13 @@
 //!
 //! * [`Capture`]: a consistent copy of something that is in use. [`Sqlite`] is one; other databases follow the same trait.
 //! * [`Scratch`]: where such a copy lies meanwhile, without a name, so that a kill leaves nothing behind.
+//! * [`connect`] and [`Service`]: a service behind whatever manages it, stopped and had again exactly as it was.
+//! * [`await_health`]: whether services do what they are there for.
 //! * [`Hook`] and [`run`]: a command of the operator's, before or after, with a time limit.
 
 mod capture;
 mod error;
+mod health;
 mod hook;
 mod lock;
 mod raw;
@@ -15,7 +18,8 @@ mod sqlite;
 
 pub use capture::{Capture, Captured, Component, How, Part, Report, Verdict};
 pub use error::WorkloadError;
+pub use health::{BadHealthSpec, Evidence, HealthSpec, Healthcheck, Symptom, Unhealthy, await_health};
 pub use hook::{Hook, HookOutcome, run};
 pub use scratch::Scratch;
-pub use service::{BadSpec, Commands, Running, Service, ServiceSpec, Snapshot};
+pub use service::{BadSpec, Commands, Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, connect};
 pub use sqlite::{Depth, Sqlite, is_database, main_of_sidecar, name_suggests};

@@ -1,12 +1,16 @@
 //! The programs that use the data, as services: what runs now, stopping it, starting exactly that again.
 
+mod connect;
+mod problem;
 mod spec;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::WorkloadError;
+pub use connect::{Surroundings, connect};
+pub use problem::Problem;
 pub use spec::{BadSpec, ServiceSpec};
 
 /// A service, behind whatever manages it.
@@ -28,6 +32,12 @@ pub trait Service: Send + Sync {
 
     /// How it is now.
     fn state(&self) -> Result<Running, WorkloadError>;
+
+    /// Whether [`start`](Self::start) can start it at all. A process that is known by its number only has to be started
+    /// by somebody else, and whoever plans says so beforehand.
+    fn is_startable(&self) -> bool {
+        true
+    }
 }
 
 /// What ran at a moment. It is recorded, before anything is stopped, and outlives this process.
@@ -41,6 +51,15 @@ pub struct Snapshot {
     pub pids: Vec<u32>,
     /// What its manager has to know to restore it: triggers that were active, restart policies.
     pub facts: BTreeMap<String, String>,
+}
+
+impl Snapshot {
+    /// Notes whether one of the processes holds something in the tree at `dir` (as a file that is open or mapped, or as
+    /// its working directory), and says so. What did before is expected to hold something there once it is started again.
+    pub fn note_holding(&mut self, dir: &Path) -> bool {
+        let _ = dir;
+        false
+    }
 }
 
 /// How a service is now.
