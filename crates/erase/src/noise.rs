@@ -1,0 +1,1 @@
+//! A stream of random bytes to overwrite with.

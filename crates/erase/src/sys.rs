@@ -1,0 +1,1 @@
+//! The ioctls that no crate has a safe form of.
