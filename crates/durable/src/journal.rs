@@ -65,6 +65,7 @@ pub struct Journal {
     end: u64,
     /// Something failed of which it is not known how much reached the disk.
     is_broken: bool,
+    was_torn: bool,
 }
 
 impl Journal {
@@ -85,23 +86,32 @@ impl Journal {
             opened => opened.map_err(PathError::on("opening", path))?.into(),
         };
         let mut journal = Self::locked(path, file)?;
-        let mut bytes = Vec::new();
-        let read = (&journal.file).take(LARGEST).read_to_end(&mut bytes);
-        read.map_err(PathError::on("reading", path))?;
-        // The power went while it was created.
-        if bytes.len() < MAGIC.len() && (MAGIC.starts_with(&bytes) || is_zero(&bytes)) || bytes == [0; MAGIC.len()] {
+        let contents = contents(path, &journal.file)?;
+        let Some(Contents { records, end, is_torn }) = contents else {
             journal.begin()?;
             return Ok(Some(journal));
-        }
-        let records = bytes.strip_prefix(MAGIC).ok_or_else(|| JournalError::NotAJournal { path: path.to_owned() })?;
-        let (records, len) =
-            decode(records).map_err(|record| JournalError::Damaged { path: path.to_owned(), record })?;
-        journal.records = records;
-        journal.end = (MAGIC.len() + len) as u64;
-        if journal.end < bytes.len() as u64 {
+        };
+        (journal.records, journal.end, journal.was_torn) = (records, end, is_torn);
+        if is_torn {
             journal.cut_off()?;
         }
         Ok(Some(journal))
+    }
+
+    /// What is recorded in the journal at `path`, if there is one, for somebody who only looks: no lock is asked for, and
+    /// nothing is cut off. Whoever writes it may add more meanwhile.
+    pub fn read(path: &Path) -> Result<Option<Vec<Vec<u8>>>, JournalError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file: File = match fs::open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            opened => opened.map_err(PathError::on("opening", path))?.into(),
+        };
+        Ok(Some(contents(path, &file)?.map_or_else(Vec::new, |contents| contents.records)))
+    }
+
+    /// Whether a record at the end was torn when it was opened, and is not there any more.
+    pub fn was_torn(&self) -> bool {
+        self.was_torn
     }
 
     /// What was recorded, in order.
@@ -153,7 +163,7 @@ impl Journal {
             Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOLCK) => {}
             Err(errno) => return Err(PathError::on("locking", path)(errno).into()),
         }
-        Ok(Self { path: path.to_owned(), file, records: Vec::new(), end: 0, is_broken: false })
+        Ok(Self { path: path.to_owned(), file, records: Vec::new(), end: 0, is_broken: false, was_torn: false })
     }
 
     fn begin(&mut self) -> Result<(), JournalError> {
@@ -171,6 +181,26 @@ impl Journal {
         self.file.set_len(self.end).map_err(cutting())?;
         Ok(self.file.sync_all().map_err(cutting())?)
     }
+}
+
+struct Contents {
+    records: Vec<Vec<u8>>,
+    end: u64,
+    is_torn: bool,
+}
+
+/// What is in `file`; `None` if the power went while it was created.
+fn contents(path: &Path, file: &File) -> Result<Option<Contents>, JournalError> {
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST).read_to_end(&mut bytes);
+    read.map_err(PathError::on("reading", path))?;
+    if bytes.len() < MAGIC.len() && (MAGIC.starts_with(&bytes) || is_zero(&bytes)) || bytes == [0; MAGIC.len()] {
+        return Ok(None);
+    }
+    let records = bytes.strip_prefix(MAGIC).ok_or_else(|| JournalError::NotAJournal { path: path.to_owned() })?;
+    let (records, len) = decode(records).map_err(|record| JournalError::Damaged { path: path.to_owned(), record })?;
+    let end = (MAGIC.len() + len) as u64;
+    Ok(Some(Contents { records, end, is_torn: end < bytes.len() as u64 }))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -322,6 +352,19 @@ mod tests {
         let path = written(dir.path());
         let _first = Journal::open(&path).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::Busy { .. })));
+    }
+
+    #[test]
+    fn who_only_looks_asks_for_no_lock_and_cuts_nothing_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = written(dir.path());
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(Journal::read(&path).unwrap().unwrap().len(), RECORDS.len() - 1);
+        assert_eq!(fs::read(&path).unwrap().len(), whole.len() - 1);
+        let writer = Journal::open(&path).unwrap().unwrap();
+        assert!(writer.was_torn());
+        assert_eq!(Journal::read(&path).unwrap().unwrap(), writer.records());
     }
 
     #[test]

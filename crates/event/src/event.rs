@@ -22,6 +22,11 @@ pub enum Event {
     },
     /// Anything else that an operator should know.
     Warning(String),
+    /// Nothing moves for the moment, and why. What comes next says that it does again.
+    Waiting {
+        /// What is waited for, in words.
+        why: String,
+    },
     /// A long job begins a part of its work, of `total` units if known. The same name again tells a better total, and
     /// begins nothing.
     Phase {

@@ -117,6 +117,7 @@ impl<W: Write + Send, C: Fn() -> Moment + Send + Sync> Observer for Stream<W, C>
         let mut state = self.state();
         match event {
             Event::Warning(message) => state.write(self.operation, "warning", now, &json!({ "message": message })),
+            Event::Waiting { why } => state.write(self.operation, "waiting", now, &json!({ "why": why })),
             Event::Damaged { path, what } => state.write(self.operation, "damaged", now, &about(path, what)),
             Event::Healed { path, what } => state.write(self.operation, "healed", now, &about(path, what)),
             event => {
