@@ -5,13 +5,25 @@
 //! * [`State`]: how far it is. The commit point is [`State::Cutover`]: before it the plaintext is the truth, from it on
 //!   the vault.
 //! * [`Host`]: everything that a migration does to the machine.
+//! * [`Ledger`]: the journal; [`Place`]: where it lies.
+//! * [`begin`], [`Migration`], [`recover`], [`find`]: doing it.
 
+mod carry;
+mod engine;
 mod error;
 mod host;
+mod ledger;
+mod place;
 mod plan;
 mod state;
 
+pub use engine::{
+    CaughtUp, Finished, Found, Frozen, Migration, Outcome, Quiescing, Round, Side, Verified, Window, begin, find,
+    recover,
+};
 pub use error::MigrateError;
 pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, Standing, Trouble, Vaults};
+pub use ledger::{Ledger, Mark, Moment, Record};
+pub use place::Place;
 pub use plan::{Accepted, BackupChoice, BootKind, BootSecret, Check, Direction, Erasure, Identity, MigrationId, Plan};
 pub use state::State;

@@ -1,6 +1,11 @@
 //! What is to be done, as a value: it can be shown before anything is done, and is the first thing on the disk.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -174,6 +179,34 @@ pub struct Plan {
     pub accepted: Vec<Accepted>,
     /// How originals are erased.
     pub erasure: Erasure,
+}
+
+impl Plan {
+    /// Whether something was accepted.
+    pub fn accepts(&self, what: &Accepted) -> bool {
+        self.accepted.contains(what)
+    }
+}
+
+impl Identity {
+    /// What is at `path`, through symbolic links.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
+        let knows_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Ok(Self {
+            dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            ino: stat.stx_ino,
+            born: knows_birth.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
+        })
+    }
+
+    /// Whether two are the same directory. The number of a device may be another after a reboot, which a birth time makes
+    /// up for; without one, it counts.
+    pub fn is(&self, other: &Identity) -> bool {
+        let is_born_alike = self.born.is_some() && self.born == other.born;
+        self.ino == other.ino && (is_born_alike || (self.born == other.born && self.dev == other.dev))
+    }
 }
 
 impl fmt::Display for MigrationId {
