@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use strongroom_event::PathText;
+
 use crate::{NotWithin, RelPath};
 
 /// What was attempted on which entry, and why it failed.
@@ -36,9 +38,51 @@ impl TreeError {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
+    /// What of the entry cannot be held where it was to be made, if that is why it failed.
+    pub fn cannot_hold(&self) -> Option<&CannotHold> {
+        self.source.get_ref()?.downcast_ref()
+    }
+
     /// Whether the disk or a quota is full.
     pub fn is_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// Something of an entry that a tree cannot hold, whatever is tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotHold {
+    /// A symbolic link that points too far.
+    #[error("a symbolic link to {len} bytes of path is too long for it")]
+    Target {
+        /// Bytes of its target.
+        len: usize,
+    },
+    /// A name.
+    #[error("its name is too long for it, or not allowed in it")]
+    Name,
+    /// An extended attribute.
+    #[error("the extended attribute {} cannot be kept: {why}", PathText(name))]
+    Xattr {
+        /// Its name.
+        name: Vec<u8>,
+        /// Why.
+        why: String,
+    },
+    /// A file so long.
+    #[error("{len} bytes are too many for it")]
+    Length {
+        /// Bytes.
+        len: u64,
+    },
+    /// This kind of entry.
+    #[error("{0} cannot be made in it")]
+    Kind(&'static str),
+}
+
+impl From<CannotHold> for io::Error {
+    fn from(error: CannotHold) -> Self {
+        io::Error::new(io::ErrorKind::Unsupported, error)
     }
 }
 

@@ -58,12 +58,17 @@ pub trait Sink: Send + Sync {
     fn seal(&self) -> Result<(), TreeError>;
 }
 
-/// A tree that follows another: what is in it can be taken away and dressed anew, and what is put replaces what is there.
+/// A tree that follows another: what is in it can be taken away and dressed anew.
+///
+/// What is put replaces what is there: a file, a link or a node takes the name alone, and other names of what had it keep
+/// that; a directory becomes one where there was none, and keeps what is in it where there was. A put that is killed may
+/// leave nothing, the old or the new, but no half. Directories are for nobody else until they are dressed.
 pub trait Replica: Source + Sink {
-    /// Takes away what is at `path`, with all that is in it. Nothing there is well too.
+    /// Takes away what is at `path`, with all that is in it; of the root, all that is in it. Nothing there is well too.
     fn remove(&self, path: &RelPath) -> Result<(), TreeError>;
 
-    /// Gives what is at `entry.path`, which is of that kind, the metadata of `entry`.
+    /// Gives what is at `entry.path`, which is of that kind, the metadata of `entry`, and takes other extended attributes
+    /// away. What a link is a name of is dressed with it.
     fn dress(&self, entry: &Entry) -> Result<(), TreeError>;
 
     /// Makes all that was done so far survive a power cut. If it fails, what was done since the last time is in doubt.

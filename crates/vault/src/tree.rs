@@ -5,6 +5,7 @@
 
 mod content;
 mod planting;
+mod replica;
 mod walk;
 
 use std::io;
