@@ -60,6 +60,9 @@ pub enum WorkloadError {
         /// How much would have had to fit.
         need: u64,
     },
+    /// The operator wants it to stop.
+    #[error("stopped, as asked")]
+    Stopped,
     /// A hook could not be run at all.
     #[error("running the hook `{hook}`: {source}")]
     Hook {
