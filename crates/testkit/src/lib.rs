@@ -6,6 +6,7 @@
 //! - [`MemTree`]: a tree in memory, for whatever files flow out of or into.
 //! - [`ReferenceTree`], [`Op`]: a POSIX tree in clear, and operations to compare a vault with it.
 //! - [`Mounted`]: a vault used by paths, for the comparison.
+//! - [`UserSystemd`]: a real `systemd --user`, for whatever talks to one.
 
 pub mod conform;
 mod mem_tree;
@@ -14,6 +15,7 @@ mod op;
 mod random;
 mod reference_tree;
 mod sim;
+mod user_systemd;
 
 pub use mem_tree::{MemContent, MemTree};
 pub use mounted::{Fixture, Mounted};
@@ -21,3 +23,4 @@ pub use op::{Op, Place, SLOTS, at, content_op, names, op, ops, under};
 pub use random::{Dice, SeededRandom, bytes};
 pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
 pub use sim::{CrashState, Journal, KILLED, SimBacking, SimDir, SimFile, SimHeld};
+pub use user_systemd::UserSystemd;
