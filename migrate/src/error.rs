@@ -9,7 +9,7 @@ use strongroom_durable::{ExchangeError, JournalError, LockError, PathError, Swap
 use strongroom_tree::TreeError;
 use strongroom_workload::WorkloadError;
 
-use crate::{HostError, MigrationId, State, Trouble};
+use crate::{FenceError, HostError, MigrationId, State, Trouble};
 
 /// What was attempted on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum MigrateError {
     /// Two names were not exchanged.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// The path of the data was not fenced, or not given back.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
     /// Renames did not come about.
     #[error(transparent)]
     Swap(#[from] SwapError),

@@ -6,11 +6,13 @@
 //!   the vault.
 //! * [`Host`]: everything that a migration does to the machine.
 //! * [`Ledger`]: the journal; [`Place`]: where it lies.
+//! * [`Fence`]: the original set aside, and its path guarded.
 //! * [`begin`], [`Migration`], [`recover`], [`find`]: doing it.
 
 mod carry;
 mod engine;
 mod error;
+mod fence;
 mod host;
 mod ledger;
 mod place;
@@ -22,6 +24,7 @@ pub use engine::{
     recover,
 };
 pub use error::MigrateError;
+pub use fence::{Fence, FenceError, Fenced, Guard};
 pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, Standing, Trouble, Vaults};
 pub use ledger::{Ledger, Mark, Moment, Record};
 pub use place::Place;

@@ -191,14 +191,19 @@ impl Plan {
 impl Identity {
     /// What is at `path`, through symbolic links.
     pub fn of(path: &Path) -> io::Result<Self> {
-        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+        use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
         let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-        let knows_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
-        Ok(Self {
-            dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        Ok(Self::told_by(&stat))
+    }
+
+    /// What statx(2) told of, with its birth time if there was one.
+    pub(crate) fn told_by(stat: &rustix::fs::Statx) -> Self {
+        let knows_birth = stat.stx_mask & rustix::fs::StatxFlags::BTIME.bits() != 0;
+        Self {
+            dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
             ino: stat.stx_ino,
             born: knows_birth.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
-        })
+        }
     }
 
     /// Whether two are the same directory. The number of a device may be another after a reboot, which a birth time makes
