@@ -4,7 +4,11 @@
 use std::{
     error::Error,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -32,8 +36,16 @@ pub trait Host: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Which start of the machine this is: /proc/sys/kernel/random/boot_id.
     fn boot_id(&self) -> String;
+    /// Becomes true when the operator wants it to stop at the next safe point.
+    fn stop(&self) -> &AtomicBool;
     /// Whether the operator wants it to stop at the next safe point.
-    fn is_to_stop(&self) -> bool;
+    fn is_to_stop(&self) -> bool {
+        self.stop().load(Ordering::Relaxed)
+    }
+    /// Lets a while pass.
+    fn wait(&self, while_: Duration) {
+        std::thread::sleep(while_);
+    }
     /// How many threads copy.
     fn workers(&self) -> usize;
 }
