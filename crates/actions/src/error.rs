@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 use strongroom_backup::BackupError;
 use strongroom_durable::{LockError, PathError};
 use strongroom_format::SuperblockError;
+use strongroom_migrate::MigrateError;
 use strongroom_mount::{MountError, UmountError};
 use strongroom_secret::SecretError;
 use strongroom_tree::BadPattern;
@@ -171,6 +172,18 @@ pub enum ActionError {
     /// What is to be done cannot be written down.
     #[error("there is no place for the audit log")]
     NoAuditPlace,
+    /// A migration did not go on.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// What a migration was to remove as its own is not.
+    #[error("{} was not made by this migration, and is not removed", .0.display())]
+    NotOurs(PathBuf),
+    /// Nobody has shown that they have the recovery key.
+    #[error("the recovery key of {} was not proved to be in anybody's hands", .0.display())]
+    RecoveryKeyNotProved(PathBuf),
+    /// The recovery key was to be kept where it is encrypted with itself, or among ciphertext.
+    #[error("cannot keep the recovery key in {}: it would be locked in with what it opens", .0.display())]
+    KeyWithin(PathBuf),
     /// What was written does not read back. The old file is untouched.
     #[error("the new configuration for {} did not read back as written, so the old one was kept", .0.display())]
     NotReadBack(PathBuf),

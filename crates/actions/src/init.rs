@@ -68,6 +68,10 @@ impl RecoveryKey {
         to(&self.0.to_hex_groups())
     }
 
+    pub(crate) fn of(master: MasterKey) -> Self {
+        Self(master)
+    }
+
     pub(crate) fn master(&self) -> &MasterKey {
         &self.0
     }
@@ -81,16 +85,18 @@ pub fn init(
     passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
 ) -> Result<(Created, RecoveryKey), ActionError> {
     perform(context, "init", &request.dir, |account| {
-        let (created, key) = make(request, passphrase)?;
+        let (created, key) = make_in(request, passphrase, |_| Ok(()))?;
         account.note("cipher", created.cipher);
         account.note("names", created.names);
         Ok((created, key))
     })
 }
 
-fn make(
+/// As [`init`], within another verb that is audited. `prepare` sees the directory before it becomes a vault.
+pub(crate) fn make_in(
     request: &Init,
     passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+    prepare: impl FnOnce(&Path) -> Result<(), ActionError>,
 ) -> Result<(Created, RecoveryKey), ActionError> {
     let place = Place::survey(&request.dir)?;
     let settings = Settings {
@@ -105,7 +111,7 @@ fn make(
     let superblock = Superblock::create(&settings, &passphrase, &master, &OsRandom)
         .map_err(|source| ActionError::Settings { path: request.dir.clone(), source })?;
     let dir = place.occupy()?;
-    write_vault(&dir, &superblock).inspect_err(|_| place.leave(&dir))?;
+    prepare(&dir).and_then(|()| write_vault(&dir, &superblock)).inspect_err(|_| place.leave(&dir))?;
     let created = Created {
         cipher: words::cipher(superblock.algorithm()),
         names: words::names(superblock.name_mode()),

@@ -9,6 +9,7 @@ mod check;
 mod error;
 mod info;
 mod init;
+pub mod migrate;
 mod mount;
 mod open;
 mod passwd;

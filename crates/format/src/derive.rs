@@ -8,9 +8,12 @@
 //! | names                   | `EME filename encryption`                   | the master key        |
 //! | wrapping of the master  | `AES-GCM file content encryption`, from     | scrypt(passphrase)    |
 //! |                         | scrypt(passphrase) in place of the master   |                       |
+//!
+//! And one that no byte of a vault is sealed with, always with HKDF: what authenticates the journal of a migration, info
+//! `strongroom migration journal`, salt the name of the migration.
 
 use sha2::{Digest, Sha512};
-use strongroom_crypto::{Aead, Algorithm, CryptoError, Eme, Key, hkdf_sha256};
+use strongroom_crypto::{Aead, Algorithm, CryptoError, Eme, Key, hkdf_sha256, hkdf_sha256_salted};
 use zeroize::Zeroize;
 
 use crate::{Feature, Features, MasterKey};
@@ -18,6 +21,7 @@ use crate::{Feature, Features, MasterKey};
 const GCM_CONTENT: &[u8] = b"AES-GCM file content encryption";
 const SIV_CONTENT: &[u8] = b"AES-SIV file content encryption";
 const XCHACHA_CONTENT: &[u8] = b"XChaCha20-Poly1305 file content encryption";
+const JOURNAL: &[u8] = b"strongroom migration journal";
 const EME_NAMES: &[u8] = b"EME filename encryption";
 
 /// What seals contents, symlink targets and attribute values.
@@ -39,6 +43,11 @@ pub fn names(master: &MasterKey, features: Features) -> Eme {
 /// What wraps the master key: AES-256-GCM whatever the volume's cipher, `stretched` being scrypt's output.
 pub fn wrapping(stretched: &Key<32>, features: Features) -> Result<Aead, CryptoError> {
     Aead::new(Algorithm::Aes256Gcm, sub_key(stretched.expose(), GCM_CONTENT, features).expose())
+}
+
+/// What authenticates the journal of the migration `id`: nobody has it who cannot open the vault.
+pub fn journal(master: &MasterKey, id: &[u8]) -> Key<32> {
+    Key::filled_by(|slot| hkdf_sha256_salted(master.expose(), id, JOURNAL, slot))
 }
 
 fn sub_key(from: &[u8; 32], info: &[u8], features: Features) -> Key<32> {

@@ -32,6 +32,7 @@ mod symlink;
 mod xattr;
 
 pub use content::ContentCipher;
+pub use derive::journal as journal_key;
 pub use dir_iv::DirIv;
 pub use error::{Corrupt, CorruptBlock, NameError, SuperblockError};
 pub use feature::{Feature, Features};

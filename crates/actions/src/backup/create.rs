@@ -216,7 +216,7 @@ fn chosen(request: &BackupCreate) -> Result<(Selection, Filter), ActionError> {
 }
 
 /// Makes the directory for archives if it is missing, and its symbolic links straight. Ciphertext is no place for them.
-fn prepare_place(place: &Path) -> Result<PathBuf, ActionError> {
+pub(crate) fn prepare_place(place: &Path) -> Result<PathBuf, ActionError> {
     let existing = place.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     if is_ciphertext(existing) {
         return Err(ActionError::PlaceInCiphertext(place.to_owned()));

@@ -8,12 +8,14 @@ mod restore;
 mod secrets;
 mod source;
 
+pub(crate) use create::prepare_place;
 pub use create::{BackupCreate, BackupMade, create};
 pub use hooks::Hooks;
 pub use keep::{PassphraseReplaced, cleanup, delete, lock, replace_passphrase, unlock};
 pub use look::{catalog, contents, diff, export, info, is_sealed, keys, resolve, verify};
 pub use restore::{BackupRestore, RecoverOutcome, RestoreOutcome, recover, restore};
 pub use secrets::Secrets;
+pub(crate) use secrets::with_world;
 
 pub use strongroom_archive::{ArchiveError, sanitise};
 pub use strongroom_backup::{

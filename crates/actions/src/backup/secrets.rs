@@ -62,7 +62,7 @@ pub(super) fn copy(passphrase: &Passphrase) -> Passphrase {
 }
 
 /// Calls `act` with what the backup crate wants to know of the world.
-pub(super) fn with_world<T>(
+pub(crate) fn with_world<T>(
     context: &Context,
     secret: &ArchiveSecret<'_>,
     act: impl FnOnce(&strongroom_backup::Context<'_>) -> T,

@@ -1,0 +1,131 @@
+//! A vault that belongs to this process while it is filled, compared or emptied.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustix::fs::{Advice, fadvise, syncfs};
+use strongroom_crypto::Key;
+use strongroom_durable::{DirLock, PathError};
+use strongroom_format::{MasterKey, journal_key};
+use strongroom_migrate::{HostError, MigrationId, OpenVault, Plan, Staged};
+use strongroom_tree::Replica;
+use strongroom_vault::{CheckOptions, RealBacking, VaultOptions, VaultTree, check};
+
+use super::{failure::on, secret::Keyring, stage};
+use crate::{ActionError, Conf, Context, open::take};
+
+/// A vault of this process.
+pub(super) struct Opened {
+    id: MigrationId,
+    dir: PathBuf,
+    tree: VaultTree,
+    master: MasterKey,
+    /// Open from before the first byte was written, so that a write-back that fails on any file is told by it.
+    root: File,
+    /// When content was last dropped from memory, by the clock of the file system; what has not changed since was read
+    /// from the disk, and need not be dropped again.
+    dropped: Mutex<Option<i64>>,
+    context: Context,
+    keyring: Arc<Keyring>,
+    _lock: Option<DirLock>,
+}
+
+impl Opened {
+    /// Takes and opens the vault of the plan.
+    pub fn open(plan: &Plan, context: &Context, keyring: Arc<Keyring>) -> Result<Self, HostError> {
+        let attempted = || format!("opening the vault {}", plan.vault.display());
+        let conf = Conf::read(&plan.vault).map_err(on(attempted()))?;
+        let lock = take(conf.dir(), false, &*context.observer).map_err(on(attempted()))?;
+        let root = File::open(conf.dir()).map_err(PathError::on("opening", conf.dir())).map_err(on(attempted()))?;
+        let master = keyring.unlock(&conf).map_err(on(attempted()))?;
+        let options = VaultOptions { acl: true, ..VaultOptions::default() };
+        let vault = conf.open_with(&master, options, context.observer.clone()).map_err(on(attempted()))?;
+        Ok(Self {
+            id: plan.id,
+            dir: conf.dir().to_owned(),
+            tree: VaultTree::new(Arc::new(vault)),
+            master,
+            root,
+            dropped: Mutex::default(),
+            context: context.clone(),
+            keyring,
+            _lock: lock,
+        })
+    }
+
+    fn damage(&self) -> Result<Vec<String>, ActionError> {
+        let conf = Conf::read(&self.dir)?;
+        let ciphers = conf.ciphers(&self.keyring.unlock(&conf)?)?;
+        let unusable = |source| ActionError::CipherDir { path: self.dir.clone(), source };
+        let backing = RealBacking::open(&self.dir).map_err(unusable)?;
+        let options = CheckOptions { threads: self.context.workers };
+        let found = check(&backing, &ciphers, options, &*self.context.observer)
+            .map_err(|source| ActionError::Vault { path: self.dir.clone(), source })?;
+        let damaged = found.problems.into_iter().filter(|problem| problem.kind.is_damage()).map(crate::Problem::from);
+        let mut listed: Vec<_> = damaged.map(|problem| format!("{}: {}", problem.path, problem.detail)).collect();
+        if let Some(unlisted) = found.damaged.checked_sub(listed.len() as u64).filter(|&count| count > 0) {
+            listed.push(format!("and {unlisted} more"));
+        }
+        Ok(listed)
+    }
+}
+
+impl OpenVault for Opened {
+    fn tree(&self) -> &dyn Replica {
+        &self.tree
+    }
+
+    fn journal_key(&self) -> Key<32> {
+        journal_key(&self.master, &self.id.0)
+    }
+
+    fn sync(&self) -> Result<(), HostError> {
+        let synced = syncfs(&self.root).map_err(PathError::on("writing to disk all of", &self.dir));
+        synced.map_err(on(format!("syncing the vault {}", self.dir.display())))
+    }
+
+    fn check(&self) -> Result<Vec<String>, HostError> {
+        self.damage().map_err(on(format!("decrypting all of {}", self.dir.display())))
+    }
+
+    fn stage(&self, at: &Path) -> Result<Box<dyn Staged>, HostError> {
+        self.sync()?;
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.context.now().as_second();
+        drop_content(&self.dir, dropped.map_or(i64::MIN, |time| time - MARGIN))
+            .map_err(on(format!("reading {} anew", self.dir.display())))?;
+        *dropped = Some(now);
+        let attempted = || format!("mounting {} for ourselves", self.dir.display());
+        Ok(Box::new(stage::mount(&self.dir, at, &self.keyring, &self.context).map_err(on(attempted()))?))
+    }
+}
+
+/// What the clock of the file system may lag behind ours, in seconds, with plenty to spare.
+const MARGIN: i64 = 10;
+
+/// Has the kernel forget what it remembers of all ciphertext that changed at `since` or later, so that it is the disk that
+/// is read next. What is not on the disk yet stays.
+fn drop_content(dir: &Path, since: i64) -> Result<(), PathError> {
+    let listed = fs::read_dir(dir).map_err(PathError::on("listing", dir))?;
+    for entry in listed {
+        let entry = entry.map_err(PathError::on("listing", dir))?;
+        let (path, kind) = (entry.path(), entry.file_type());
+        if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+            drop_content(&path, since)?;
+        } else if kind.is_ok_and(|kind| kind.is_file()) && entry.metadata().map_or(true, |found| found.ctime() >= since)
+        {
+            let file = without_following(&path).map_err(PathError::on("opening", &path))?;
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        }
+    }
+    Ok(())
+}
+
+fn without_following(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+}
