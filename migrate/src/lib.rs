@@ -7,8 +7,10 @@
 //! * [`Host`]: everything that a migration does to the machine.
 //! * [`Ledger`]: the journal; [`Place`]: where it lies.
 //! * [`Fence`]: the original set aside, and its path guarded.
+//! * [`boot`]: how the data come back when the machine starts.
 //! * [`begin`], [`Migration`], [`recover`], [`find`]: doing it.
 
+pub mod boot;
 mod carry;
 mod engine;
 mod error;
