@@ -462,11 +462,15 @@ impl ReferenceTree {
         if self.nodes[&dir].entries.contains_key(&name) {
             return Err(Failure::Exists);
         }
+        // As vfs_link() does: first whether something can be made there at all.
+        if self.nodes[&dir].links == 0 {
+            return Err(Failure::NotFound);
+        }
         let node = &self.nodes[&id];
         if node.kind == Kind::Directory {
             return Err(Failure::NotPermitted);
         }
-        if node.links == 0 || self.nodes[&dir].links == 0 {
+        if node.links == 0 {
             return Err(Failure::NotFound);
         }
         self.set(dir, &name, Some(id));

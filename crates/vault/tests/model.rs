@@ -112,6 +112,18 @@ fn regression_a_directory_is_not_renamed_onto_its_parent() {
 }
 
 #[test]
+fn regression_a_directory_linked_into_a_removed_one_is_first_of_all_not_found() {
+    let ops = [
+        Op::Mkdir { at: at(&[2]), permissions: 0o755 },
+        Op::Mkdir { at: at(&[0]), permissions: 0o755 },
+        Op::Keep { slot: 0, at: at(&[2]) },
+        Op::Rmdir { at: at(&[2]) },
+        Op::Link { from: at(&[0]), to: under(0, &[0]) },
+    ];
+    on_the_simulated_disk(0, VaultOptions::default(), &ops);
+}
+
+#[test]
 fn regression_a_file_exchanged_with_itself_can_still_be_reached() {
     let ops = [
         Op::Create { at: at(&[3]), permissions: 0o755 },
