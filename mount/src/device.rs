@@ -27,13 +27,25 @@ const FUSERMOUNT: &str = "fusermount3";
 pub(crate) fn mount(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
     match mount_directly(at, source, options) {
         Err(MountError::Refused { source: error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => {
-            mount_by_helper(at, source, options)
+            mount_guarded(at, source, options)
         }
         Err(MountError::NoDevice(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            mount_by_helper(at, source, options)
+            mount_guarded(at, source, options)
         }
         done => done,
     }
+}
+
+/// Mounts by the helper, which wants to be able to write to the mount point.
+fn mount_guarded(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
+    let unguarded = at.unguard();
+    let device = mount_by_helper(at, source, options)?;
+    if unguarded.is_some_and(|unguarded| !unguarded.guard()) {
+        // It would hide what somebody wrote just now.
+        let _ = unmount(at.path(), How::Lazily);
+        return Err(MountError::NotEmpty(at.path().to_owned()));
+    }
+    Ok(device)
 }
 
 fn mount_directly(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {

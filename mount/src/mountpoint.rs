@@ -1,7 +1,10 @@
 //! Where a vault is to be mounted, once it is known that it can be.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::error::MountError;
 
@@ -30,6 +33,61 @@ impl Mountpoint {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Lets its owner write to the directory, if it is guarded: see [`Unguarded`].
+    pub(crate) fn unguard(&self) -> Option<Unguarded> {
+        Unguarded::open(&self.0)
+    }
+}
+
+/// A guarded mount point, for as long as its guard is down.
+///
+/// A mount point that can be written to hides what is written while nothing is mounted on it. So one is guarded: empty, and
+/// immutable if root could make it so, or else without write permission for its owner. Root mounts on either. For an
+/// ordinary user fusermount3 does, and it insists that the user can write to the mount point (its defence against mounting
+/// over other people's directories, which this is none). There is no way around that but to permit it, so write permission
+/// is given for the moment of mounting, and taken from the very directory again, which by then lies below the mount and is
+/// reached by the descriptor alone. What somebody managed to write in that moment is found. A kill in that moment leaves the
+/// guard down; signals that can be caught are caught before it begins.
+pub(crate) struct Unguarded {
+    dir: OwnedFd,
+    mode: Mode,
+}
+
+impl Unguarded {
+    /// Takes the guard down if there is one: the directory is ours and empty, and we may not write to it. On whatever else,
+    /// fusermount3 has the last word.
+    fn open(path: &Path) -> Option<Unguarded> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+        let found = rustix::fs::fstat(&dir).ok()?;
+        let mode = Mode::from_raw_mode(found.st_mode & 0o7777);
+        let is_ours = found.st_uid == rustix::process::geteuid().as_raw();
+        if !is_ours || mode.contains(Mode::WUSR) || !is_empty(&dir) {
+            return None;
+        }
+        rustix::fs::fchmod(&dir, mode | Mode::WUSR | Mode::XUSR).ok()?;
+        Some(Unguarded { dir, mode })
+    }
+
+    /// Puts the guard up again. Whether nothing was written meanwhile.
+    pub(crate) fn guard(self) -> bool {
+        let dir = self.dir.try_clone();
+        drop(self);
+        dir.is_ok_and(|dir| is_empty(&dir))
+    }
+}
+
+impl Drop for Unguarded {
+    fn drop(&mut self) {
+        // The directory is ours, and its file system was writable a moment ago.
+        let _ = rustix::fs::fchmod(&self.dir, self.mode);
+    }
+}
+
+fn is_empty(dir: &OwnedFd) -> bool {
+    let is_entry = |name: &std::ffi::CStr| !matches!(name.to_bytes(), b"." | b"..");
+    Dir::read_from(dir).is_ok_and(|dir| !dir.flatten().any(|entry| is_entry(entry.file_name())))
 }
 
 fn look_failed(path: &Path, source: io::Error) -> MountError {
@@ -59,6 +117,7 @@ fn apart(mountpoint: &Path, cipher_dir: &Path) -> Result<(), MountError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -111,5 +170,44 @@ mod tests {
         assert!(matches!(place.check("link"), Err(MountError::IsCipherDir(_))));
         assert!(matches!(place.check("cipher/inner"), Err(MountError::InsideCipherDir { .. })));
         assert!(matches!(place.check("."), Err(MountError::ContainsCipherDir { .. })));
+    }
+
+    fn guarded(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("guarded");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_guard_is_down_for_as_long_as_it_takes_and_what_came_meanwhile_is_found() {
+        for mode in [0o500, 0o555] {
+            let (_dir, path) = guarded(mode);
+            let unguarded = Unguarded::open(&path).unwrap();
+            assert_eq!(mode_of(&path), mode | 0o200);
+            assert!(unguarded.guard());
+            assert_eq!(mode_of(&path), mode);
+
+            let unguarded = Unguarded::open(&path).unwrap();
+            fs::write(path.join("hidden"), "x").unwrap();
+            assert!(!unguarded.guard());
+            assert_eq!(mode_of(&path), mode);
+        }
+    }
+
+    #[test]
+    fn what_is_no_guard_is_left_as_it_is() {
+        let (_dir, writable) = guarded(0o755);
+        assert!(Unguarded::open(&writable).is_none());
+        let (_dir, full) = guarded(0o755);
+        fs::write(full.join("file"), "x").unwrap();
+        fs::set_permissions(&full, fs::Permissions::from_mode(0o555)).unwrap();
+        assert!(Unguarded::open(&full).is_none());
+        assert_eq!((mode_of(&writable), mode_of(&full)), (0o755, 0o555));
     }
 }
