@@ -19,6 +19,7 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 /// A directory, and the way to what is below it.
 pub struct Beneath {
     root: OwnedFd,
+    resolve: ResolveFlags,
     /// openat2(2) came with Linux 5.6, and some sandboxes refuse it.
     has_openat2: bool,
 }
@@ -27,7 +28,13 @@ impl Beneath {
     /// Below `root`, which may be a descriptor of any kind.
     pub fn new(root: OwnedFd) -> Self {
         let has_openat2 = fs::openat2(&root, c".", PASSING, Mode::empty(), RESOLVE).is_ok();
-        Self { root, has_openat2 }
+        Self { root, resolve: RESOLVE, has_openat2 }
+    }
+
+    /// As [`Self::new`], and a mount below `root` is not entered either (EXDEV). Without openat2(2) it is, and whoever must
+    /// not be there looks at the device and inode of what was opened.
+    pub fn on_one_mount(root: OwnedFd) -> Self {
+        Self { resolve: RESOLVE.union(ResolveFlags::NO_XDEV), ..Self::new(root) }
     }
 
     /// Opens `path`: names joined by single slashes, none of them `.` or `..` (EINVAL), or nothing for the directory
@@ -58,7 +65,7 @@ impl Beneath {
         let piece = if piece.is_empty() { b"." } else { piece };
         loop {
             let opened = match self.has_openat2 {
-                true => fs::openat2(at, piece, flags, Mode::empty(), RESOLVE),
+                true => fs::openat2(at, piece, flags, Mode::empty(), self.resolve),
                 false => fs::openat(at, piece, flags, Mode::empty()),
             };
             match opened {
@@ -106,7 +113,7 @@ mod tests {
 
     fn both(dir: &Path) -> [Beneath; 2] {
         let open = || fs::open(dir, PASSING, Mode::empty()).unwrap();
-        let without = Beneath { root: open(), has_openat2: false };
+        let without = Beneath { root: open(), resolve: RESOLVE, has_openat2: false };
         [Beneath::new(open()), without]
     }
 
