@@ -11,7 +11,9 @@
 
 mod erase;
 mod error;
+mod hex;
 mod judge;
+mod look;
 mod mark;
 mod noise;
 mod prove;
