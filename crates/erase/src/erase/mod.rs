@@ -22,6 +22,7 @@ use rustix::{
 use strongroom_durable::Beneath;
 use strongroom_event::{Event, Observer};
 
+pub(crate) use self::reckon::names_in;
 use self::{
     aside::Aside,
     list::List,

@@ -182,7 +182,7 @@ impl Walk<'_> {
 }
 
 /// The names in an open directory.
-pub(super) fn names_in<F: AsFd>(directory: F) -> rustix::io::Result<Vec<Vec<u8>>> {
+pub(crate) fn names_in<F: AsFd>(directory: F) -> rustix::io::Result<Vec<Vec<u8>>> {
     // Its own descriptor, for the position of a directory belongs to it.
     let own = rustix::fs::openat(directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut names = Vec::new();

@@ -1,12 +1,21 @@
 //! Whether overwriting reaches the old blocks here.
 
+mod device;
 mod facts;
+mod gather;
+mod mount;
+mod weigh;
 
-use std::{fmt, path::Path, path::PathBuf};
+use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-pub use facts::{Facts, Layer, Medium, Snapshots};
+pub(crate) use self::mount::mount_of;
+pub use self::{
+    facts::{Facts, Layer, Medium, Snapshots},
+    gather::{device_below, gather},
+    weigh::weigh,
+};
 
 use crate::EraseError;
 
@@ -43,21 +52,6 @@ pub struct Verdict {
 /// Looks at what `root` lies on.
 pub fn judge(root: &Path) -> Result<Verdict, EraseError> {
     Ok(weigh(&gather(root)?))
-}
-
-/// What the facts mean.
-pub fn weigh(_facts: &Facts) -> Verdict {
-    unimplemented!()
-}
-
-/// The facts about what `root` lies on.
-pub fn gather(_root: &Path) -> Result<Facts, EraseError> {
-    unimplemented!()
-}
-
-/// The block device that `root` lies on, for [`crate::prove`]. None where there is not exactly one.
-pub fn device_below(_root: &Path) -> Result<Option<PathBuf>, EraseError> {
-    unimplemented!()
 }
 
 impl fmt::Display for Grade {
