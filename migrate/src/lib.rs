@@ -6,6 +6,7 @@
 //!   the vault.
 //! * [`Host`]: everything that a migration does to the machine.
 //! * [`Ledger`]: the journal; [`Place`]: where it lies.
+//! * [`survey()`]: what is there, and what speaks against it; [`Ballast`]: the room it takes.
 //! * [`Fence`]: the original set aside, and its path guarded.
 //! * [`boot`]: how the data come back when the machine starts.
 //! * [`begin`], [`Migration`], [`recover`], [`find`]: doing it.
@@ -20,6 +21,7 @@ mod ledger;
 mod place;
 mod plan;
 mod state;
+mod survey;
 
 pub use engine::{
     CaughtUp, Finished, Found, Frozen, Migration, Outcome, Quiescing, Round, Side, Verified, Window, begin, find,
@@ -32,3 +34,7 @@ pub use ledger::{Ledger, Mark, Moment, Record};
 pub use place::Place;
 pub use plan::{Accepted, BackupChoice, BootKind, BootSecret, Check, Direction, Erasure, Identity, MigrationId, Plan};
 pub use state::State;
+pub use survey::{
+    Ballast, Caution, Counts, Estimate, Examples, Fuse, Kinds, Need, Refusal, Role, Survey, SurveyRequest, probe,
+    survey,
+};

@@ -2,8 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    fs,
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -42,6 +45,14 @@ pub fn mounts_of(pid: Option<u32>) -> Result<Vec<MountLine>, WorkloadError> {
 }
 
 impl MountLine {
+    /// The mount through which a descriptor was opened; `None` if it is not there any more.
+    pub fn of(opened: BorrowedFd<'_>) -> Result<Option<Self>, WorkloadError> {
+        let path = format!("/proc/self/fdinfo/{}", opened.as_raw_fd());
+        let info = fs::read_to_string(&path).map_err(WorkloadError::on("reading", &path))?;
+        let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse::<u64>().ok());
+        Ok(mounts_of(None)?.into_iter().find(|line| Some(line.id) == id))
+    }
+
     /// Where in the file system `path` lies, which is below `self.at`.
     pub fn within(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.at).ok()?;
@@ -127,14 +138,6 @@ fn namespace(pid: u32) -> Option<u64> {
     let link = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
     let bytes = link.as_os_str().as_bytes();
     std::str::from_utf8(bytes.strip_prefix(b"mnt:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
-}
-
-/// The mount of a descriptor, as /proc/self/fdinfo tells its number.
-pub(super) fn mount_of(fd: i32) -> io::Result<Option<MountLine>> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse::<u64>().ok());
-    let lines = fs::read("/proc/self/mountinfo")?;
-    Ok(lines.split(|&byte| byte == b'\n').filter_map(parse).find(|line| Some(line.id) == id))
 }
 
 #[cfg(test)]

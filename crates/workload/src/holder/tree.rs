@@ -17,7 +17,6 @@ use strongroom_durable::Beneath;
 use super::{
     Hold, Holder, MountLine,
     listing::{LISTING, is_mount_point, list},
-    mounts::mount_of,
 };
 use crate::WorkloadError;
 
@@ -57,8 +56,7 @@ impl Tree {
         let link = format!("/proc/self/fd/{number}");
         let path = fs::read_link(&link).map_err(WorkloadError::on("reading", &link))?;
         let stat = rustix::fs::fstat(root).map_err(WorkloadError::on("looking at", &path))?;
-        let mount = mount_of(number).map_err(WorkloadError::on("finding the mount of", &path))?;
-        let place = mount.and_then(|mount| mount.within(&path).map(|within| (mount, within)));
+        let place = MountLine::of(root)?.and_then(|mount| mount.within(&path).map(|within| (mount, within)));
         let unknown = || io::Error::new(io::ErrorKind::NotFound, "/proc/self/mountinfo does not have it");
         let (mount, within) = place.ok_or_else(unknown).map_err(WorkloadError::on("finding the mount of", &path))?;
         let held = root.try_clone_to_owned().map_err(WorkloadError::on("holding", &path))?;
