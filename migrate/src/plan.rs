@@ -157,6 +157,9 @@ pub struct Plan {
     pub service_timeout: Duration,
     /// How long until they must be healthy.
     pub health_timeout: Duration,
+    /// Where the recovery key of the vault is written, if it is not shown to a person.
+    #[serde(default)]
+    pub recovery_key_file: Option<PathBuf>,
     /// Whether the plaintext is backed up first.
     pub backup: BackupChoice,
     /// How long the services may be down; copying goes on until that looks possible.
