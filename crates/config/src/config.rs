@@ -16,7 +16,7 @@ use crate::{
     Service, read,
     section::Visitor,
     show,
-    value::{Days, Level, Name, Size},
+    value::{Cost, Days, Level, Name, Size},
 };
 
 /// All settings.
@@ -186,6 +186,8 @@ impl Default for Audit {
 pub struct Vault {
     /// Where the passphrase of vaults comes from.
     pub passphrase: Option<SecretRef>,
+    /// Binary logarithm of what trying a passphrase costs, for vaults that are made; 16 if not set.
+    pub scrypt_log_n: Option<u8>,
 }
 
 impl Config {
@@ -235,7 +237,10 @@ impl Config {
         visitor.section("backup", |visitor| self.backup.settings(visitor))?;
         visitor.section("hooks", |visitor| self.hooks.settings(visitor))?;
         visitor.section("audit", |visitor| self.audit.settings(visitor))?;
-        visitor.section("vault", |visitor| visitor.passphrase(&mut self.vault.passphrase))?;
+        visitor.section("vault", |visitor| {
+            visitor.passphrase(&mut self.vault.passphrase)?;
+            visitor.as_other("scrypt_log_n", &mut self.vault.scrypt_log_n, Cost, |cost| cost.0)
+        })?;
         visitor.section("migrate", |visitor| self.migrate.settings(visitor))?;
         visitor.tables(&mut self.services)?;
         visitor.tables(&mut self.health)

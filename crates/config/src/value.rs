@@ -169,6 +169,23 @@ impl Value for Days {
     }
 }
 
+/// Binary logarithm of scrypt's cost.
+pub(crate) struct Cost(pub u8);
+
+impl Value for Cost {
+    fn expected() -> String {
+        "a whole number from 10 to 22".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>, _: &Paths<'_>) -> Option<Self> {
+        integer(value)?.try_into().ok().filter(|cost| (10..=22).contains(cost)).map(Cost)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
+
 /// 1 to 9.
 pub(crate) struct Level(pub u8);
 

@@ -75,6 +75,7 @@ fn every_setting_is_read() {
 
         [vault]
         passphrase_credential = "vault"
+        scrypt_log_n = 10
 
         [migrate]
         vault = "cipher"
