@@ -6,10 +6,10 @@ use std::{
 };
 
 use strongroom_durable::{ExchangeError, JournalError, LockError, PathError, SwapError};
-use strongroom_tree::TreeError;
+use strongroom_tree::{ManifestError, TreeError};
 use strongroom_workload::WorkloadError;
 
-use crate::{FenceError, HostError, MigrationId, State, Trouble};
+use crate::{FenceError, HostError, MigrationId, Refusal, State, Trouble};
 
 /// What was attempted on what, and why it failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum MigrateError {
     /// Renames did not come about.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// The manifest of the copy cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -87,6 +90,12 @@ pub enum MigrateError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// It cannot be migrated.
+    #[error("{}{}", .refusals.first().map_or_else(String::new, ToString::to_string), more(.refusals.len()))]
+    Refused {
+        /// Why, each with what to do about it.
+        refusals: Vec<Refusal>,
+    },
     /// What must be true before a step is not; the step was not made.
     #[error("{invariant} does not hold before {before:?}: {why}; nothing was changed")]
     Broken {
@@ -136,6 +145,18 @@ pub enum MigrateError {
         count: usize,
         /// The first, and why.
         first: String,
+    },
+    /// Something of what was changed in the vault cannot be carried back; nothing was changed.
+    #[error(
+        "{} cannot be carried back, the first is {}; nothing of the original was changed",
+        entries(.unreadable.count + .unholdable.count),
+        .unreadable.first.first().or(.unholdable.first.first()).map_or("", String::as_str)
+    )]
+    Obstructed {
+        /// The vault does not give it, and why.
+        unreadable: crate::Paths,
+        /// The file system of the original does not take it, and why.
+        unholdable: crate::Paths,
     },
     /// The window would be longer than is allowed.
     #[error("the services would be down for about {}, and may be for {}: the data change as fast as they are copied", seconds(*.predicted), seconds(*.allowed))]
@@ -202,6 +223,7 @@ impl MigrateError {
             MigrateError::NoRoom { .. } => true,
             MigrateError::Host(error) => error.trouble == Trouble::NoRoom,
             MigrateError::Tree(error) => error.is_full(),
+            MigrateError::Manifest(error) => error.is_full(),
             MigrateError::Path(error) | MigrateError::Journal(JournalError::Path(error)) => is_full(&error.source),
             MigrateError::BackedOut { cause } | MigrateError::RolledBack { cause } => cause.is_full(),
             _ => false,
@@ -245,8 +267,16 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
+fn more(count: usize) -> String {
+    if count > 1 { format!("; and {} other reasons", count - 1) } else { String::new() }
+}
+
 fn by(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
 }
 
 fn seconds(time: Duration) -> String {

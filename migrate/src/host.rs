@@ -18,7 +18,7 @@ use strongroom_event::Observer;
 use strongroom_tree::Replica;
 use strongroom_workload::{Service, WorkloadError};
 
-use crate::Plan;
+use crate::{MigrateError, Plan, Survey};
 
 /// The machine.
 pub trait Host: Send + Sync {
@@ -28,6 +28,11 @@ pub trait Host: Send + Sync {
     fn mounter(&self) -> &dyn Mounter;
     /// Backs the plaintext up.
     fn archiver(&self) -> &dyn Archiver;
+    /// Surveys everything once more, as before the plan was shown; `None` if there is nothing to be surveyed.
+    fn survey(&self, plan: &Plan) -> Result<Option<Survey>, MigrateError> {
+        let _ = plan;
+        Ok(None)
+    }
     /// The services of the plan, in its order.
     fn services(&self, plan: &Plan) -> Result<Vec<Box<dyn Service>>, WorkloadError>;
     /// Who watches.

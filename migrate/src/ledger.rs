@@ -1,10 +1,10 @@
 //! The journal of a migration: what is about to be done and what is done, one authenticated record each.
 //!
 //! ```text
-//! payload    = mac (32 bytes) | JSON of the record
-//! mac        = HMAC-SHA-256(key, mac of the record before | JSON);   before the first: 32 zeros
-//! transcript = SHA-256(transcript before | SHA-256(JSON));           before the first: 32 zeros
-//! seal       = HMAC-SHA-256(key of the vault, "strongroom migration seal 1" | transcript up to the record before it)
+//! payload    = mac (32 bytes) | seal (32 bytes, or zeros) | JSON of the record
+//! mac        = HMAC-SHA-256(key, mac of the record before | seal | JSON);   before the first: 32 zeros
+//! transcript = SHA-256(transcript of the record before | SHA-256(JSON));    before the first: 32 zeros
+//! seal       = HMAC-SHA-256(key of the vault, "strongroom migration seal 1" | transcript)
 //! ```
 //! The key lies beside the journal, so the MACs tell damage and other people's records from ours, and no more. The seals
 //! can only be made by somebody who can open the vault: what destroys asks for one ([`Ledger::check_seal`]).
@@ -144,47 +144,70 @@ impl Ledger {
         facts: &impl Serialize,
         moment: Moment,
     ) -> Result<(), MigrateError> {
+        self.add(state, mark, facts, moment, None)
+    }
+
+    /// Adds a record and confirms it, with all before it, with a key that only somebody has who can open the vault.
+    pub fn append_sealed(
+        &mut self,
+        state: State,
+        mark: Mark,
+        facts: &impl Serialize,
+        moment: Moment,
+        journal_key: &Key<32>,
+    ) -> Result<(), MigrateError> {
+        self.add(state, mark, facts, moment, Some(journal_key))
+    }
+
+    /// Confirms all records so far with a key that only somebody has who can open the vault.
+    pub fn seal(&mut self, journal_key: &Key<32>, moment: Moment) -> Result<(), MigrateError> {
+        self.add(self.state(), Mark::Seal, &Value::Null, moment, Some(journal_key))
+    }
+
+    fn add(
+        &mut self,
+        state: State,
+        mark: Mark,
+        facts: &impl Serialize,
+        moment: Moment,
+        journal_key: Option<&Key<32>>,
+    ) -> Result<(), MigrateError> {
         let facts = serde_json::to_value(facts).expect("facts are structures with text for keys");
         let seq = self.records.len() as u64;
         let record = Record { seq, time: moment.time, boot_id: moment.boot_id, state, mark, facts };
         let json = serde_json::to_vec(&record).expect("records are structures with text for keys");
-        let next = self.chain.after(&self.key, &json);
-        self.journal.append(&[&next.mac[..], &json].concat())?;
+        let transcript = self.chain.transcript_with(&json);
+        let seal = journal_key.map_or(NO_SEAL, |key| seal_of(key, &transcript));
+        let next = self.chain.after(&self.key, &seal, &json);
+        self.journal.append(&[&next.mac[..], &seal, &json].concat())?;
         self.chain = next;
         self.records.push(record);
         self.write_mark()
     }
 
-    /// Confirms all records so far with a key that only somebody has who can open the vault.
-    pub fn seal(&mut self, journal_key: &Key<32>, moment: Moment) -> Result<(), MigrateError> {
-        let seal = Sealed { seal: hex(&seal_of(journal_key, &self.chain.transcript)) };
-        self.append(self.state(), Mark::Seal, &seal, moment)
-    }
-
-    /// Up to which record everything is confirmed by the vault's key: the number of the last seal. A seal that was made
-    /// with another key is [`MigrateError::Forged`].
+    /// Up to which record everything is confirmed by the vault's key: the number of the last that has a seal. A seal that
+    /// was made with another key is [`MigrateError::Forged`].
     pub fn check_seal(&self, journal_key: &Key<32>) -> Result<Option<u64>, MigrateError> {
         let (mut chain, mut sealed) = (Chain::default(), None);
-        for (record, payload) in self.records.iter().zip(self.journal.records()) {
-            let json = payload.get(32..).unwrap_or_default();
-            if record.mark == Mark::Seal {
-                let claim: Sealed = facts_of(record).ok_or_else(|| self.forged(record.seq, "its seal is none"))?;
-                let right = seal_of(journal_key, &chain.transcript);
-                if unhex(&claim.seal).is_none_or(|claim| !is_equal(&claim, &right)) {
-                    return Err(self.forged(record.seq, "its seal was not made by this vault"));
-                }
-                sealed = Some(record.seq);
+        for (number, payload) in self.journal.records().iter().enumerate() {
+            let (_, seal, json) = parts(payload).expect("what was read was found to be whole");
+            chain = chain.after(&self.key, seal, json);
+            if *seal == NO_SEAL {
+                continue;
             }
-            chain = chain.after(&self.key, json);
+            if !is_equal(seal, &seal_of(journal_key, &chain.transcript)) {
+                return Err(self.forged(number as u64, "its seal was not made by this vault"));
+            }
+            sealed = Some(number as u64);
         }
         Ok(sealed)
     }
 
     /// Whether reaching `state` was recorded, and confirmed by the vault's key.
     pub fn is_sealed(&self, state: State, journal_key: &Key<32>) -> Result<bool, MigrateError> {
-        let reached = self.records.iter().rfind(|record| record.state == state && record.mark == Mark::Done);
         let sealed = self.check_seal(journal_key)?;
-        Ok(reached.is_some_and(|record| sealed.is_some_and(|seal| record.seq < seal)))
+        let reached = self.last(state, Mark::Done);
+        Ok(reached.is_some_and(|record| sealed.is_some_and(|sealed| record.seq <= sealed)))
     }
 
     /// The records, oldest first.
@@ -232,17 +255,24 @@ impl Ledger {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    seal: String,
-}
+const NO_SEAL: [u8; 32] = [0; 32];
 
 impl Chain {
-    fn after(self, key: &Key<32>, json: &[u8]) -> Self {
-        let mac = hmac_sha256(key.expose(), &[&self.mac[..], json].concat());
-        let transcript = Sha256::of(&[self.transcript, Sha256::of(json)].concat());
-        Self { mac, transcript }
+    fn after(self, key: &Key<32>, seal: &[u8; 32], json: &[u8]) -> Self {
+        let mac = hmac_sha256(key.expose(), &[&self.mac[..], seal, json].concat());
+        Self { mac, transcript: self.transcript_with(json) }
     }
+
+    fn transcript_with(self, json: &[u8]) -> [u8; 32] {
+        Sha256::of(&[self.transcript, Sha256::of(json)].concat())
+    }
+}
+
+/// MAC, seal and JSON.
+fn parts(payload: &[u8]) -> Option<(&[u8; 32], &[u8; 32], &[u8])> {
+    let (mac, rest) = payload.split_first_chunk()?;
+    let (seal, json) = rest.split_first_chunk()?;
+    Some((mac, seal, json))
 }
 
 /// The facts of a record, if they are of that kind.
@@ -265,14 +295,14 @@ fn authentic(key: &Key<32>, payloads: &[Vec<u8>], path: &Path) -> Result<(Vec<Re
     let (mut records, mut chain) = (Vec::new(), Chain::default());
     for (number, payload) in payloads.iter().enumerate() {
         let forged = |why| MigrateError::Forged { path: path.to_owned(), record: number as u64, why };
-        let (mac, json) = payload.split_first_chunk::<32>().ok_or_else(|| forged("it is too short"))?;
-        let message = [&chain.mac[..], json].concat();
+        let (mac, seal, json) = parts(payload).ok_or_else(|| forged("it is too short"))?;
+        let message = [&chain.mac[..], seal, json].concat();
         check_hmac_sha256(key.expose(), &message, mac).map_err(|_| forged("it was not written by this migration"))?;
         let record: Record = serde_json::from_slice(json).map_err(|_| forged("another version wrote it"))?;
         if record.seq != number as u64 {
             return Err(forged("it has another number"));
         }
-        chain = chain.after(key, json);
+        chain = chain.after(key, seal, json);
         records.push(record);
     }
     Ok((records, chain))
@@ -300,4 +330,182 @@ pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::MigrationId;
+
+    fn moment() -> Moment {
+        Moment { time: Timestamp::UNIX_EPOCH, boot_id: "this start".into() }
+    }
+
+    fn place(state: &Path) -> Place {
+        Place::of(state, MigrationId([1; 8])).draft(b"{}").unwrap().settle().unwrap()
+    }
+
+    fn written(place: &Place) -> Ledger {
+        let mut ledger = Ledger::create(place).unwrap();
+        for state in [State::Planned, State::Ready, State::BackedUp] {
+            ledger.append(state, Mark::Intent, &json!({"n": 0.1}), moment()).unwrap();
+            ledger.append(state, Mark::Done, &json!({"is": format!("{state:?}")}), moment()).unwrap();
+        }
+        ledger
+    }
+
+    /// Writes these payloads as a journal, whole as far as checksums go.
+    fn rewritten(place: &Place, payloads: &[Vec<u8>]) {
+        fs::remove_file(place.journal()).unwrap();
+        let mut journal = Journal::create(&place.journal()).unwrap();
+        payloads.iter().for_each(|payload| journal.append(payload).unwrap());
+    }
+
+    fn payloads(place: &Place) -> Vec<Vec<u8>> {
+        Journal::read(&place.journal()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_again_and_added_to() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        drop(written(&place));
+        let mut ledger = Ledger::open(&place).unwrap();
+        assert_eq!((ledger.records().len(), ledger.state()), (6, State::BackedUp));
+        assert_eq!(ledger.fact::<Value>(State::Ready).unwrap()["is"], "Ready");
+        ledger.append(State::TargetMade, Mark::Done, &(), moment()).unwrap();
+        drop(ledger);
+        assert_eq!(Ledger::read(&place).unwrap().len(), 7);
+    }
+
+    #[test]
+    fn a_record_of_another_hand_is_refused_wherever_it_is() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        drop(written(&place));
+        let honest = payloads(&place);
+        for number in 0..honest.len() {
+            for at in [0, 31, 32, 63, 64, honest[number].len() - 2] {
+                let mut forged = honest.clone();
+                forged[number][at] ^= 1;
+                rewritten(&place, &forged);
+                let refused = Ledger::open(&place);
+                assert!(matches!(refused, Err(MigrateError::Forged { record, .. }) if record == number as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_are_left_out_or_change_places_are_refused() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        drop(written(&place));
+        let honest = payloads(&place);
+        let mut without = honest.clone();
+        without.remove(2);
+        let mut swapped = honest.clone();
+        swapped.swap(1, 2);
+        for forged in [without, swapped, honest[1..].to_vec()] {
+            rewritten(&place, &forged);
+            assert!(matches!(Ledger::open(&place), Err(MigrateError::Forged { .. })));
+        }
+    }
+
+    #[test]
+    fn a_journal_under_another_key_is_refused() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        drop(written(&place));
+        write_private(&place.key(), &[9; 32]).unwrap();
+        assert!(matches!(Ledger::open(&place), Err(MigrateError::Forged { record: 0, .. })));
+    }
+
+    #[test]
+    fn a_damaged_journal_is_told_apart_from_a_torn_one() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        drop(written(&place));
+        let whole = fs::read(place.journal()).unwrap();
+        fs::write(place.journal(), &whole[..whole.len() - 20]).unwrap();
+        let torn = Ledger::open(&place).unwrap();
+        assert!(torn.was_torn() && torn.records().len() == 5);
+        drop(torn);
+        let mut damaged = whole;
+        damaged[100] ^= 1;
+        fs::write(place.journal(), &damaged).unwrap();
+        assert!(matches!(Ledger::open(&place), Err(MigrateError::Forged { record: 0, .. })));
+    }
+
+    #[test]
+    fn only_who_opens_the_vault_can_seal() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        let mut ledger = written(&place);
+        let (vault, other) = (Key::new(&[5; 32]), Key::new(&[6; 32]));
+        assert_eq!(ledger.check_seal(&vault).unwrap(), None);
+        ledger.append_sealed(State::Cutover, Mark::Done, &(), moment(), &vault).unwrap();
+        assert_eq!(ledger.check_seal(&vault).unwrap(), Some(6));
+        assert!(ledger.is_sealed(State::Cutover, &vault).unwrap());
+        assert!(matches!(ledger.check_seal(&other), Err(MigrateError::Forged { record: 6, .. })));
+        ledger.append(State::Soak, Mark::Done, &(), moment()).unwrap();
+        assert!(!ledger.is_sealed(State::Soak, &vault).unwrap(), "it came after the seal");
+        ledger.seal(&vault, moment()).unwrap();
+        assert!(ledger.is_sealed(State::Soak, &vault).unwrap());
+        assert_eq!(ledger.state(), State::Soak);
+    }
+
+    #[test]
+    fn who_has_the_key_beside_the_journal_can_rewrite_it_but_not_seal_it() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        let vault = Key::new(&[5; 32]);
+        let mut ledger = written(&place);
+        ledger.append_sealed(State::Cutover, Mark::Done, &(), moment(), &vault).unwrap();
+        let seal = *parts(&payloads(&place)[6]).unwrap().1;
+        drop(ledger);
+        // Another past, with a right chain of MACs, and the seal of the true one.
+        fs::remove_file(place.journal()).unwrap();
+        let mut forged = Ledger::create(&place).unwrap();
+        forged.append(State::Soak, Mark::Done, &(), moment()).unwrap();
+        let json = b"{}".to_vec();
+        let next = forged.chain.after(&forged.key, &seal, &json);
+        forged.journal.append(&[&next.mac[..], &seal, &json].concat()).unwrap();
+        assert!(matches!(forged.check_seal(&vault), Err(MigrateError::Forged { record: 1, .. })));
+    }
+
+    #[test]
+    fn a_journal_that_was_put_back_is_older_than_its_mark() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        let mark = state.path().join("mark");
+        let mut ledger = written(&place);
+        ledger.keep_mark(&mark).unwrap();
+        drop(ledger);
+        let old = fs::read(place.journal()).unwrap();
+        let mut ledger = Ledger::open(&place).unwrap();
+        ledger.keep_mark(&mark).unwrap();
+        ledger.append(State::Cutover, Mark::Done, &(), moment()).unwrap();
+        drop(ledger);
+        fs::write(place.journal(), old).unwrap();
+        let mut put_back = Ledger::open(&place).unwrap();
+        assert!(matches!(put_back.keep_mark(&mark), Err(MigrateError::Forged { record: 6, .. })));
+    }
+
+    #[test]
+    fn a_mark_that_was_not_written_before_the_power_went_is_written_then() {
+        let state = tempfile::tempdir().unwrap();
+        let place = place(state.path());
+        let mark = state.path().join("mark");
+        let mut ledger = written(&place);
+        ledger.keep_mark(&mark).unwrap();
+        let before = fs::read(&mark).unwrap();
+        ledger.append(State::TargetMade, Mark::Done, &(), moment()).unwrap();
+        let after = fs::read(&mark).unwrap();
+        drop(ledger);
+        fs::write(&mark, before).unwrap();
+        Ledger::open(&place).unwrap().keep_mark(&mark).unwrap();
+        assert_eq!(fs::read(&mark).unwrap(), after);
+    }
 }

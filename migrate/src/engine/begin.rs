@@ -79,7 +79,19 @@ pub(super) fn open<'h>(place: &Place, host: &'h dyn Host) -> Result<Migration<'h
     if !is_over(ledger.state()) {
         ledger.keep_mark(&mark_of(&plan))?;
     }
-    Ok(Migration { plan, place: place.clone(), ledger, host, observer, vault: None, journal_key: None, _locks: locks })
+    Ok(Migration {
+        plan,
+        place: place.clone(),
+        ledger,
+        host,
+        observer,
+        vault: None,
+        journal_key: None,
+        manifest: None,
+        is_reconciled: false,
+        may_take_long: false,
+        _locks: locks,
+    })
 }
 
 /// The mark of the journal, beside the data.

@@ -1,26 +1,58 @@
-//! The machine that moves a directory: looks at what the journal and the world say, takes one step, records it, and looks
-//! again. Killed anywhere and run again, it goes on.
+//! The machine that moves a directory: looks at what the journal says, takes one step, which looks at the world, acts and
+//! is recorded; and looks again. Killed anywhere and run again, it goes on.
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `facts` | what is recorded with each state |
-//! | `begin` | how a migration comes to be, and who may touch it |
+//! | `begin`, `locks` | how a migration comes to be, how it is found, and who may touch it |
+//! | `facts`, `history` | what is recorded, and what that says |
+//! | `step`, `converge` | which step comes next |
+//! | `invariant`, `world` | what must be true before it, and what is |
+//! | `sides` | the two trees, and the path that leads to one of them |
+//! | `prepare`, `copy`, `window`, `cutover`, `services` | the steps |
+//! | `recover` | what is done first after a crash |
+//! | `status`, `verify` | looking, and changing nothing |
 
 mod begin;
+mod converge;
+mod copy;
+mod cutover;
 mod facts;
+mod history;
+mod invariant;
 mod locks;
+mod prepare;
+mod recover;
+mod services;
+mod sides;
+mod status;
+mod step;
+mod verify;
+mod window;
+mod world;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use strongroom_crypto::Key;
 use strongroom_event::Observer;
+use strongroom_tree::Manifest;
 
 use crate::{Host, Ledger, Mark, MigrateError, OpenVault, Place, Plan, State, ledger::Moment};
+use converge::Verdict;
+use invariant::Before;
+use step::{Step, next};
 
 pub use begin::{Found, begin, find};
-pub use facts::{CaughtUp, Finished, Frozen, Quiescing, Round, Side, Verified, Window};
+pub use facts::{
+    BackedUp, CaughtUp, CutOver, Finished, Frozen, Healthy, Planned, Quiescing, Ready, Round, Side, Stopped, Stuck,
+    Verified, Window,
+};
+pub(crate) use history::History;
 pub(crate) use locks::Locks;
+pub use recover::recover;
+pub use status::{Phase, Rollback, Status, status};
+pub use verify::{Verification, verify};
+pub(crate) use world::AtPath;
 
 /// A migration that belongs to this process.
 pub struct Migration<'h> {
@@ -33,6 +65,12 @@ pub struct Migration<'h> {
     pub(crate) vault: Option<Box<dyn OpenVault>>,
     /// Known as soon as the vault was open once.
     pub(crate) journal_key: Option<Key<32>>,
+    /// Open from when it is needed first.
+    pub(crate) manifest: Option<Manifest>,
+    /// Whether the copy was held against the manifest in this run.
+    pub(crate) is_reconciled: bool,
+    /// Whether the operator lets the services be down for longer than the plan has it.
+    pub(crate) may_take_long: bool,
     _locks: Locks,
 }
 
@@ -51,9 +89,20 @@ impl<'h> Migration<'h> {
         begin::open(place, host)
     }
 
-    /// Goes on from wherever it is until it is finished, or must wait: for the operator, in [`State::Soak`].
+    /// Goes on from wherever it is, after whatever has happened, until it is finished, or must wait for the operator: in
+    /// [`State::Soak`]. What it leaves when it fails is told by the error; it can be run again.
     pub fn run(&mut self) -> Result<Outcome, MigrateError> {
-        Err(MigrateError::NotNow { state: self.ledger.state(), verb: "run" })
+        let ended = self.restore(recover::When::Now).and_then(|()| self.drive());
+        // What is reported is in the journal too; a full disk must not make a failure of a success.
+        if let Err(error) = self.write_report() {
+            self.warn(&format!("no report was written: {error}"));
+        }
+        ended
+    }
+
+    /// Lets the services be down for longer than the plan has it, if it must be: the answer to [`MigrateError::TooLong`].
+    pub fn allow_long_window(&mut self) {
+        self.may_take_long = true;
     }
 
     /// The plan.
@@ -76,20 +125,122 @@ impl<'h> Migration<'h> {
         self.ledger.state()
     }
 
+    fn drive(&mut self) -> Result<Outcome, MigrateError> {
+        loop {
+            let step = next(self.history(), &self.plan);
+            if step == Step::Rest {
+                return self.outcome();
+            }
+            let is_safe_point = !self.history().is_committed() || step == Step::Finalize;
+            let done = match self.host.is_to_stop() && is_safe_point {
+                true => Err(MigrateError::Stopped { state: self.state() }),
+                false => self.perform(step),
+            };
+            match done {
+                Ok(true) => {}
+                Ok(false) => return self.outcome(),
+                Err(cause) => return Err(self.out_of(cause)),
+            }
+        }
+    }
+
+    /// Takes a step. Whether there may be another one now.
+    fn perform(&mut self, step: Step) -> Result<bool, MigrateError> {
+        match step {
+            Step::Preflight => self.preflight(),
+            Step::BackUp => self.back_up(),
+            Step::MakeTarget => self.make_target(),
+            Step::Copy => self.copy_round(),
+            Step::Ask(Verdict::TooLong(predicted)) if !self.may_take_long => {
+                let allowed = self.plan.max_downtime.unwrap_or(Duration::MAX);
+                Err(MigrateError::TooLong { predicted, allowed })
+            }
+            Step::Ask(verdict) | Step::Quiesce(verdict) => self.quiesce(verdict.window()),
+            Step::Fence => self.fence(),
+            Step::CatchUp => self.catch_up(),
+            Step::Verify => self.verify_frozen(),
+            Step::Prepare => self.prepare_mount(),
+            Step::CutOver => self.cut_over(),
+            Step::Start => self.start(),
+            Step::AwaitHealth => self.see_health(),
+            Step::Soak => self.begin_soak(),
+            Step::Finalize | Step::RollBack | Step::Rest => return Ok(false),
+        }
+        .map(|()| true)
+    }
+
+    /// What is done about a failure: whatever it was, services run afterwards, on one side or the other.
+    fn out_of(&mut self, cause: MigrateError) -> MigrateError {
+        let history = self.history();
+        if history.is_in_window() {
+            let undone = self.back_out(&cause.to_string(), recover::When::Now);
+            return match undone {
+                Ok(()) => MigrateError::BackedOut { cause: Box::new(cause) },
+                Err(undo) => MigrateError::NeedsOperator {
+                    why: format!("{cause}; and going back to the plaintext failed as well: {undo}"),
+                    next: format!("see to it and run `strongroom migrate resume {}`", self.plan.data.display()),
+                },
+            };
+        }
+        match history.reached() {
+            State::Cutover | State::ServicesUp => self.give_up(cause),
+            _ => cause,
+        }
+    }
+
+    /// The services are not well on the vault, which is the truth.
+    fn give_up(&mut self, cause: MigrateError) -> MigrateError {
+        let next = format!(
+            "see to the services and run `strongroom migrate resume {0}`, or go back with `strongroom migrate rollback {0}`",
+            self.plan.data.display()
+        );
+        MigrateError::NeedsOperator { why: cause.to_string(), next }
+    }
+
+    fn outcome(&self) -> Result<Outcome, MigrateError> {
+        let history = self.history();
+        if let (State::NeedsOperator, Some(Stuck { why, next })) =
+            (self.state(), self.ledger.fact(State::NeedsOperator))
+        {
+            return Err(MigrateError::NeedsOperator { why, next });
+        }
+        Ok(Outcome { state: self.state(), windows: history.windows() })
+    }
+
+    pub(crate) fn history(&self) -> History<'_> {
+        History(self.ledger.records())
+    }
+
     pub(crate) fn moment(&self) -> Moment {
         Moment { time: self.host.now(), boot_id: self.host.boot_id() }
     }
 
-    /// Records that `state` is about to be reached.
+    /// Records that `state` is about to be reached, if all is as it must be before that.
     pub(crate) fn intend(&mut self, state: State, facts: &impl Serialize) -> Result<(), MigrateError> {
+        self.hold_against_invariants(state, Mark::Intent)?;
         let moment = self.moment();
         self.ledger.append(state, Mark::Intent, facts, moment)
     }
 
-    /// Records that `state` is reached.
+    /// Records that `state` is reached, if all is as it must be then.
     pub(crate) fn reached(&mut self, state: State, facts: &impl Serialize) -> Result<(), MigrateError> {
+        self.hold_against_invariants(state, Mark::Done)?;
         let moment = self.moment();
         self.ledger.append(state, Mark::Done, facts, moment)
+    }
+
+    /// The same, confirmed with all before it by the vault's key.
+    pub(crate) fn reached_sealed(&mut self, state: State, facts: &impl Serialize) -> Result<(), MigrateError> {
+        self.hold_against_invariants(state, Mark::Done)?;
+        self.journal_key()?;
+        let moment = self.moment();
+        let key = self.journal_key.as_ref().expect("it was asked for just now");
+        self.ledger.append_sealed(state, Mark::Done, facts, moment, key)
+    }
+
+    fn hold_against_invariants(&self, state: State, mark: Mark) -> Result<(), MigrateError> {
+        let (at_path, boot_id) = (self.at_path()?, self.host.boot_id());
+        Before { history: self.history(), at_path: &at_path, boot_id: &boot_id }.check(state, mark)
     }
 
     /// The vault, opened for this process if it is not yet.
@@ -107,31 +258,20 @@ impl<'h> Migration<'h> {
         self.vault = None;
     }
 
-    /// Confirms all that is recorded with a key that only the vault gives.
-    pub(crate) fn seal(&mut self) -> Result<(), MigrateError> {
+    /// The key that confirms the journal. The vault is opened for it, if it was not before.
+    pub(crate) fn journal_key(&mut self) -> Result<&Key<32>, MigrateError> {
         if self.journal_key.is_none() {
             self.vault()?;
         }
-        let moment = self.moment();
-        let key = self.journal_key.as_ref().expect("opening the vault gives it");
-        self.ledger.seal(key, moment)
+        Ok(self.journal_key.as_ref().expect("opening the vault gives it"))
     }
 
-    /// Whether nothing may be destroyed on the word of the journal: [`MigrateError::Forged`] if a seal is not of this vault.
+    /// Whether reaching `state` was confirmed by the vault's key. [`MigrateError::Forged`] if it was by another one.
     pub(crate) fn is_sealed(&mut self, state: State) -> Result<bool, MigrateError> {
-        if self.journal_key.is_none() {
-            self.vault()?;
-        }
-        let key = self.journal_key.as_ref().expect("opening the vault gives it");
+        self.journal_key()?;
+        let key = self.journal_key.as_ref().expect("it was asked for just now");
         self.ledger.is_sealed(state, key)
     }
-}
-
-/// After a crash, or at boot: sees to it that services can run, on whichever side is the truth, and does nothing else.
-pub fn recover(place: &Place, host: &dyn Host, at_boot: bool) -> Result<State, MigrateError> {
-    let _ = at_boot;
-    let migration = Migration::open(place, host)?;
-    Ok(migration.state())
 }
 
 pub(crate) fn parent(path: &Path) -> &Path {
