@@ -23,9 +23,11 @@ mod plan;
 mod state;
 mod survey;
 
+pub use carry::{Carry, Carrying, Fresh, Paths, Porter};
 pub use engine::{
-    CaughtUp, Finished, Found, Frozen, Migration, Outcome, Quiescing, Round, Side, Verified, Window, begin, find,
-    recover,
+    BackedUp, CaughtUp, CutOver, Finished, Found, Frozen, Healthy, Migration, Outcome, Phase, Planned, Quiescing,
+    Rollback, Round, Side, Status, Stopped, Stuck, Verification, Verified, Window, begin, find, recover, status,
+    verify,
 };
 pub use error::MigrateError;
 pub use fence::{Fence, FenceError, Fenced, Guard};
