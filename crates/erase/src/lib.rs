@@ -12,6 +12,7 @@
 mod erase;
 mod error;
 mod hex;
+mod journal;
 mod judge;
 mod look;
 mod mark;

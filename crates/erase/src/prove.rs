@@ -18,6 +18,7 @@ use strongroom_event::{Event, Observer};
 
 use crate::{
     EraseError, MarkKind, Markers, Samples,
+    journal::journal_of,
     sample::{PIECE, SECTOR, Sieve},
     sys,
 };
@@ -115,7 +116,7 @@ pub fn prove(
     if stop.load(Relaxed) {
         return Err(EraseError::Stopped);
     }
-    Ok(sum(length, parts, &Regions::of(mounted)))
+    Ok(sum(length, parts, &Regions::of(device, mounted)))
 }
 
 /// As much is searched at a time.
@@ -153,7 +154,7 @@ impl Scan<'_> {
             }
             let wanted = (self.length - start).min((STRIDE + OVERLAP) as u64) as usize;
             let mine = wanted.min(STRIDE);
-            let bad = self.medium.read(start, &mut room.bytes()[..wanted]);
+            let bad = self.medium.read(start, room.bytes(), wanted);
             part.unreadable += bad.iter().filter(|&&at| at < mine).count() as u64;
             part.scanned +=
                 (mine - bad.iter().map(|&at| mine.saturating_sub(at).min(Raw::SMALLEST)).sum::<usize>()) as u64;
@@ -223,21 +224,23 @@ impl Raw {
         fs::seek(&self.file, SeekFrom::End(0))
     }
 
-    /// Fills `room` from `start` on; returns where that was not possible, piece by piece. What could not be read is zeroed.
-    fn read(&self, start: u64, room: &mut [u8]) -> Vec<usize> {
+    /// Reads `wanted` bytes from `start` on into `room`, which has space up to the next multiple of [`Raw::SMALLEST`], for
+    /// direct reads are of whole sectors. Returns where that was not possible, piece by piece; what could not be read is
+    /// zeroed.
+    fn read(&self, start: u64, room: &mut [u8], wanted: usize) -> Vec<usize> {
         let mut bad = Vec::new();
+        let all = wanted.next_multiple_of(Self::SMALLEST);
         let mut at = 0;
-        while at < room.len() {
-            match io::pread(&self.file, &mut room[at..], start + at as u64) {
-                Ok(read) if read > 0 => at += read,
-                Err(Errno::INTR) => {}
+        while at < wanted {
+            match self.some(start, &mut room[..all], at) {
+                Some(read) if at + read >= wanted => at = wanted,
+                // What was read in part is read again from its beginning.
+                Some(read) if read >= Self::SMALLEST => at += read & !(Self::SMALLEST - 1),
                 _ => {
-                    let end = room.len().min(at + Self::SMALLEST);
-                    let small = io::pread(&self.file, &mut room[at..end], start + at as u64);
-                    let read = small.unwrap_or(0);
-                    if at + read < end {
+                    let end = at + Self::SMALLEST;
+                    if self.some(start, &mut room[..end], at).is_none_or(|read| at + read < wanted.min(end)) {
                         bad.push(at);
-                        room[at + read..end].fill(0);
+                        room[at..end].fill(0);
                     }
                     at = end;
                 }
@@ -245,14 +248,30 @@ impl Raw {
         }
         bad
     }
+
+    /// Reads from `at` on to the end of `room`, at least one piece or what is left; None if that fails.
+    fn some(&self, start: u64, room: &mut [u8], at: usize) -> Option<usize> {
+        loop {
+            match io::pread(&self.file, &mut room[at..], start + at as u64) {
+                Ok(0) => return None,
+                Ok(read) => return Some(read),
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
 }
 
-/// What is where, as the mounted file system tells.
-struct Regions(Vec<(u64, u64, Region)>);
+/// What is where, as the superblock and the mounted file system tell.
+struct Regions {
+    journal: Vec<(u64, u64)>,
+    /// Begin, end, what.
+    mapped: Vec<(u64, u64, Region)>,
+}
 
 impl Regions {
-    fn of(mounted: Option<BorrowedFd<'_>>) -> Self {
-        let mut regions = Vec::new();
+    fn of(device: &Path, mounted: Option<BorrowedFd<'_>>) -> Self {
+        let mut mapped = Vec::new();
         if let Some(mounted) = mounted {
             let told = sys::fsmap(mounted, |owned| {
                 let region = match owned {
@@ -261,19 +280,22 @@ impl Regions {
                     _ if owned.is_metadata() => Region::Metadata,
                     _ => Region::Allocated,
                 };
-                regions.push((owned.physical, owned.physical + owned.length, region));
+                mapped.push((owned.physical, owned.physical + owned.length, region));
             });
             if told.is_err() {
-                regions.clear();
+                mapped.clear();
             }
         }
-        regions.sort_unstable();
-        Self(regions)
+        mapped.sort_unstable();
+        Self { journal: journal_of(device).unwrap_or_default(), mapped }
     }
 
     fn at(&self, offset: u64) -> Region {
-        let before = self.0.partition_point(|&(start, ..)| start <= offset);
-        let last = before.checked_sub(1).map(|last| self.0[last]);
+        if self.journal.iter().any(|&(start, len)| (start..start + len).contains(&offset)) {
+            return Region::Journal;
+        }
+        let before = self.mapped.partition_point(|&(start, ..)| start <= offset);
+        let last = before.checked_sub(1).map(|last| self.mapped[last]);
         last.filter(|&(_, end, _)| offset < end).map_or(Region::Unknown, |(.., region)| region)
     }
 }

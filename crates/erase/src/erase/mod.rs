@@ -22,7 +22,6 @@ use rustix::{
 use strongroom_durable::Beneath;
 use strongroom_event::{Event, Observer};
 
-pub(crate) use self::reckon::names_in;
 use self::{
     aside::Aside,
     list::List,
@@ -30,6 +29,7 @@ use self::{
     reckon::{Place, Present, Reckoning},
     retire::Retiring,
 };
+pub(crate) use self::{overwrite::proc_path, reckon::names_in};
 use crate::{Batch, EraseError, Erased, Erasing, Kind, Target, look::Look};
 
 /// Erases everything below `root` that `targets` lists, in whatever order. The root is on the list too, with the path "": it

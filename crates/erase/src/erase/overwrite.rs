@@ -294,7 +294,7 @@ fn attributes(path: &str) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// Leads to what a descriptor is open on, and to nothing else.
-pub(super) fn proc_path<F: AsFd>(opened: F) -> String {
+pub(crate) fn proc_path<F: AsFd>(opened: F) -> String {
     format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd())
 }
 

@@ -65,7 +65,7 @@ impl Filling<'_> {
         let mut written = 0;
         for number in 0.. {
             let name = format!("fill-{number:06}");
-            let file = match self.workshop.create(&name, OFlags::empty()) {
+            let file = match self.workshop.create(name.as_bytes(), OFlags::empty()) {
                 Err(Errno::NOSPC | Errno::DQUOT) => break,
                 file => file.map_err(EraseError::at("making", name.as_bytes()))?,
             };

@@ -3,15 +3,16 @@
 use std::{
     fs as std_fs,
     os::fd::BorrowedFd,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::fs::OFlags;
+use rustix::fs::{self, OFlags, XattrFlags};
 use serde::{Deserialize, Serialize};
 use strongroom_event::{Event, Observer};
 
 use super::Workshop;
-use crate::{EraseError, judge::mount_of, sys};
+use crate::{EraseError, erase::proc_path, journal::journal_of, judge::mount_of, noise::Noise};
 
 const NAME: &str = ".strongroom-scrub-journal";
 
@@ -19,12 +20,18 @@ const NAME: &str = ".strongroom-scrub-journal";
 const FILES: usize = 4000;
 const LONGEST_NAME: usize = 255;
 
+/// And so many of them get an attribute, which is changed so often. A value of this length has a block of its own, and a block
+/// that changes goes through the journal as a whole.
+const BEARERS: usize = 2000;
+const CHANGES: usize = 4;
+const VALUE: usize = 3000;
+
 /// How long a journal is at most, as mkfs.ext4 makes it.
 const LONGEST_JOURNAL: u64 = 1 << 30;
 
-/// What a round brings into the journal of ext4 at least, each time in a commit of its own: the blocks of the directory with
-/// the new names, and those without them. Inodes and bitmaps are not counted.
-const A_ROUND: u64 = 2 * FILES as u64 * (LONGEST_NAME as u64 + 9);
+/// What making or removing the files of a round brings into the journal of ext4 at least: the blocks of the directory. Inodes
+/// and bitmaps are not counted.
+const NAMES: u64 = FILES as u64 * (LONGEST_NAME as u64 + 9);
 
 /// How a journal was made to wrap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +53,8 @@ pub fn scrub_journal(
     if !matches!(&mount.file_system[..], "ext3" | "ext4" | "xfs") {
         return Ok(None);
     }
-    let journal = match length(dir) {
+    let extents = journal_of(&Path::new("/dev").join(mount.device_name()));
+    let journal = match extents.map(|extents| extents.iter().map(|extent| extent.1).sum()) {
         Some(0) => return Ok(None),
         Some(length) => length,
         None => LONGEST_JOURNAL,
@@ -57,15 +65,16 @@ pub fn scrub_journal(
     let before = logged();
     observer.observe(&Event::Phase { name: "making the journal wrap", total: Some(target) });
     let workshop = Workshop::open(dir, NAME)?;
+    let mut noise = Noise::new();
     let mut written = 0;
     while written < target {
         if stop.load(Ordering::Relaxed) {
             return Err(EraseError::Stopped);
         }
-        round(&workshop)?;
+        let counted = round(&workshop, &mut noise)?;
         let now = match (before, logged()) {
             (Some(before), Some(now)) => now.saturating_sub(before),
-            _ => written + A_ROUND,
+            _ => written + counted,
         };
         observer.observe(&Event::Progress(now - written));
         written = now;
@@ -74,22 +83,39 @@ pub fn scrub_journal(
     Ok(Some(Churned { journal, written }))
 }
 
-/// Many files come, and go.
-fn round(workshop: &Workshop<'_>) -> Result<(), EraseError> {
+/// Many files come, change, and go. How much of that goes through a journal of blocks, at least.
+fn round(workshop: &Workshop<'_>, noise: &mut Noise) -> Result<u64, EraseError> {
+    let mut bearers = Vec::with_capacity(BEARERS);
+    let mut counted = 0;
     for number in 0..FILES {
-        let name = format!("{number:0LONGEST_NAME$}");
-        workshop.create(&name, OFlags::empty()).map_err(EraseError::at("making", name.as_bytes()))?;
+        let name = format!("{number:0LONGEST_NAME$}").into_bytes();
+        let file = workshop.create(&name, OFlags::empty()).map_err(EraseError::at("making", &name))?;
+        drop(file);
+        bearers.extend((number < BEARERS).then_some(name));
     }
     workshop.sync()?;
+    counted += NAMES;
+    for _ in 0..CHANGES {
+        counted += change(workshop, &bearers, noise);
+        workshop.sync()?;
+    }
     workshop.clear()?;
-    workshop.sync()
+    workshop.sync()?;
+    Ok(counted + NAMES)
 }
 
-/// How long the journal is, if the file system tells what is where.
-fn length(dir: BorrowedFd<'_>) -> Option<u64> {
-    let mut length = 0;
-    sys::fsmap(dir, |owned| length += if owned.is_log() { owned.length } else { 0 }).ok()?;
-    Some(length)
+/// Gives each of `names` an attribute of another value. How much room the values take, where the file system has such.
+fn change(workshop: &Workshop<'_>, names: &[Vec<u8>], noise: &mut Noise) -> u64 {
+    let mut changed = 0;
+    for name in names {
+        let path = [proc_path(&workshop.dir).as_bytes(), b"/", name].concat();
+        // Without attributes, or without room for them, names alone do it, more slowly.
+        match fs::setxattr(&path, c"user.strongroom", noise.next(VALUE), XattrFlags::empty()) {
+            Ok(()) => changed += VALUE as u64,
+            Err(_) => break,
+        }
+    }
+    changed
 }
 
 /// How many bytes XFS has logged, from its line `log WRITES BLOCKS …`, in blocks of 512 bytes.

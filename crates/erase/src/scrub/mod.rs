@@ -50,7 +50,7 @@ impl<'a> Workshop<'a> {
         Ok(workshop)
     }
 
-    fn create(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn create(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fs::openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR)
     }
