@@ -12,6 +12,8 @@ use strongroom_tree::BadPattern;
 use strongroom_vault::VaultError;
 use strongroom_workload::WorkloadError;
 
+use crate::migrate::Preview;
+
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -175,6 +177,20 @@ pub enum ActionError {
     /// A migration did not go on.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// Something keeps it from being migrated.
+    #[error("cannot migrate {}: {}", .0.plan.data.display(), first(.0))]
+    Refused(Box<Preview>),
+    /// Several migrations are not over, and it was not said which is meant.
+    #[error("several migrations are not finished: {}", listed(.0))]
+    WhichMigration(Vec<PathBuf>),
+    /// What is to be migrated cannot be.
+    #[error("cannot migrate {}: {why}", path.display())]
+    CannotMigrate {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// What a migration was to remove as its own is not.
     #[error("{} was not made by this migration, and is not removed", .0.display())]
     NotOurs(PathBuf),
@@ -184,6 +200,9 @@ pub enum ActionError {
     /// The recovery key was to be kept where it is encrypted with itself, or among ciphertext.
     #[error("cannot keep the recovery key in {}: it would be locked in with what it opens", .0.display())]
     KeyWithin(PathBuf),
+    /// A service cannot be asked, stopped or started.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
     /// What was written does not read back. The old file is untouched.
     #[error("the new configuration for {} did not read back as written, so the old one was kept", .0.display())]
     NotReadBack(PathBuf),
@@ -203,6 +222,15 @@ impl ActionError {
 
 fn and_more(count: u64) -> String {
     if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
+}
+
+fn first(preview: &Preview) -> String {
+    let whys: Vec<_> = preview.survey.refusals.iter().map(ToString::to_string).collect();
+    whys.join("; ")
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn by(owner: Option<u32>) -> String {

@@ -5,6 +5,7 @@ use std::{fmt, io};
 use strongroom_actions::{
     ActionError, MountError, UmountError,
     backup::{ArchiveError, BackupError},
+    migrate::{HostError, MigrateError, Preview},
     ready::LaunchError,
 };
 use strongroom_secret::SecretError;
@@ -39,6 +40,11 @@ impl Exit {
     pub const NEEDED: Exit = Exit(16);
     pub const MISSING_BASE: Exit = Exit(17);
     pub const REFUSED: Exit = Exit(18);
+    pub const NOT_MIGRATED: Exit = Exit(19);
+    pub const NEEDS_OPERATOR: Exit = Exit(20);
+    pub const WENT_BACK: Exit = Exit(21);
+    pub const PAUSED: Exit = Exit(22);
+    pub const NO_MIGRATION: Exit = Exit(23);
     pub const INTERRUPTED: Exit = Exit(130);
 
     /// The table.
@@ -54,13 +60,17 @@ impl Exit {
             "gocryptfs.conf or strongroom.toml is damaged, or of a kind that is not known.",
         ),
         (Exit::NOT_EMPTY, "not-empty", "init: CIPHERDIR is not empty, or is a vault already."),
-        (Exit::IN_USE, "in-use", "Another process uses the vault."),
+        (Exit::IN_USE, "in-use", "Another process uses the vault, or a migration of the directory is not finished."),
         (Exit::NO_SECRET, "no-secret", "The passphrase or the recovery key could not be read."),
         (Exit::MOUNTPOINT, "mountpoint", "MOUNTPOINT does not exist, is not empty, or is in the wrong place."),
         (Exit::MOUNT_FAILED, "mount-failed", "The mount could not be made, or ended badly."),
-        (Exit::DAMAGED, "damaged", "Something in the vault, the archive or the audit log is damaged."),
+        (
+            Exit::DAMAGED,
+            "damaged",
+            "Something in the vault, the archive or the audit log is damaged; migrate verify: the two differ.",
+        ),
         (Exit::NOT_MOUNTED, "not-mounted", "umount: no vault is mounted at MOUNTPOINT."),
-        (Exit::BUSY, "busy", "umount: programs still use the mount."),
+        (Exit::BUSY, "busy", "Programs still use the mount, or the data that is to be migrated."),
         (
             Exit::INCOMPLETE,
             "incomplete",
@@ -70,6 +80,15 @@ impl Exit {
         (Exit::NEEDED, "needed", "backup delete: other archives need it, it is locked, or it is the last good one."),
         (Exit::MISSING_BASE, "missing-base", "An archive that this one needs is missing, or is another than it was."),
         (Exit::REFUSED, "refused", "Refused as long as it is not confirmed: --yes, --force or --merge."),
+        (Exit::NOT_MIGRATED, "not-migrated", "migrate: refused beforehand, with reasons; nothing was changed."),
+        (
+            Exit::NEEDS_OPERATOR,
+            "needs-operator",
+            "migrate: neither side could be brought up safely, and only a person can decide; nothing is deleted.",
+        ),
+        (Exit::WENT_BACK, "went-back", "migrate: it failed, and the services run on what they ran on before."),
+        (Exit::PAUSED, "paused", "migrate: stopped at a safe point, on request or for want of room; resume goes on."),
+        (Exit::NO_MIGRATION, "no-migration", "migrate: there is no such migration."),
         (Exit::INTERRUPTED, "interrupted", "Interrupted at the terminal."),
     ];
 
@@ -156,6 +175,8 @@ impl From<ActionError> for Failure {
         let (exit, hint) = match error {
             ActionError::Secret(error) => return error.into(),
             ActionError::Umount(error) => return error.into(),
+            ActionError::Migrate(error) => return error.into(),
+            ActionError::Refused(ref preview) => (Exit::NOT_MIGRATED, Some(hints(preview))),
             ActionError::CipherDir { ref source, .. } => (Exit::NO_VAULT, cipher_dir_hint(source)),
             ActionError::NotAVault(ref dir) => (
                 Exit::NO_VAULT,
@@ -233,10 +254,79 @@ impl From<ActionError> for Failure {
             ActionError::Unaudited(_) => {
                 (Exit::FAILURE, Some("Nothing was done, as [audit] required is set.".into()))
             }
+            ActionError::CannotMigrate { .. } => (Exit::NOT_MIGRATED, Some("DIR is the directory that the services use.".into())),
+            ActionError::WhichMigration(_) => (Exit::USAGE, Some("Name the directory that is meant: DIR.".into())),
+            ActionError::RecoveryKeyNotProved(_) => (
+                Exit::NO_SECRET,
+                Some("Run it at a terminal, or name a file that it is written to: --recovery-key-file FILE; or accept that nobody has it: --accept without-recovery-key".into()),
+            ),
+            ActionError::KeyWithin(_) => (Exit::REFUSED, Some("Name a file elsewhere: --recovery-key-file FILE".into())),
+            ActionError::NotOurs(_) => (Exit::REFUSED, Some("See what it is, and remove it by hand if you are certain.".into())),
             ActionError::Vault { .. } | _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)
     }
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        let (exit, hint) = match error {
+            MigrateError::Host(HostError { attempted, source, .. }) => return of_host(&attempted, source),
+            ref error if error.is_full() => (Exit::PAUSED, Some(format!("Make room there; then: {RESUME}"))),
+            MigrateError::AlreadyOpen { .. } => {
+                (Exit::IN_USE, Some("See how far it is: strongroom migrate status; to go on: strongroom migrate resume".into()))
+            }
+            MigrateError::Busy { .. } => (Exit::IN_USE, Some("See what it does: strongroom migrate status".into())),
+            MigrateError::NoMigration { .. } => {
+                (Exit::NO_MIGRATION, Some("Check the path, and --state-dir if one was given when it began.".into()))
+            }
+            MigrateError::Held { .. } => (
+                Exit::BUSY,
+                Some(format!("Stop them, or name them with --service so that they are stopped; then: {RESUME}")),
+            ),
+            MigrateError::Forged { .. } | MigrateError::PlanChanged { .. } => (
+                Exit::NEEDS_OPERATOR,
+                Some("Somebody else wrote there. Nothing is erased or decrypted by it; docs/MIGRATION.md says how to go on.".into()),
+            ),
+            MigrateError::NotUndone { .. } | MigrateError::NeedsOperator { .. } => {
+                (Exit::NEEDS_OPERATOR, Some("See how it stands: strongroom migrate status".into()))
+            }
+            MigrateError::Different { .. } | MigrateError::Damaged { .. } => {
+                (Exit::DAMAGED, Some("Nothing was erased. If it happens again, suspect this machine's memory or disk.".into()))
+            }
+            MigrateError::TooLong { .. } => {
+                (Exit::PAUSED, Some(format!("Allow more with --max-downtime, or try when less is written: {RESUME}")))
+            }
+            MigrateError::Stopped { .. } => (Exit::PAUSED, Some(format!("To go on: {RESUME}"))),
+            MigrateError::BackedOut { .. } => (Exit::WENT_BACK, Some(format!("When the cause is gone: {RESUME}"))),
+            MigrateError::RolledBack { .. } => {
+                (Exit::WENT_BACK, Some("The vault is kept. When the cause is gone, begin anew.".into()))
+            }
+            MigrateError::NotNow { .. } => (Exit::REFUSED, Some("See how far it is: strongroom migrate status".into())),
+            _ => (Exit::FAILURE, None),
+        };
+        Failure::with(exit, error, hint)
+    }
+}
+
+const RESUME: &str = "strongroom migrate resume";
+
+/// What the machine refused, with the advice that there is for that.
+fn of_host(attempted: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    match source.downcast::<ActionError>() {
+        Ok(inner) => {
+            let failure = Failure::from(*inner);
+            Failure { message: format!("{attempted}: {}", failure.message), ..failure }
+        }
+        Err(other) => Failure::new(Exit::FAILURE, format_args!("{attempted}: {other}")),
+    }
+}
+
+/// What to do about everything that was refused.
+fn hints(preview: &Preview) -> String {
+    let mut hints: Vec<_> = preview.survey.refusals.iter().map(|refusal| refusal.hint()).collect();
+    hints.dedup();
+    format!("{}.", hints.join("; "))
 }
 
 impl From<BackupError> for Failure {

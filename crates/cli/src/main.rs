@@ -26,7 +26,8 @@ use face::{Face, is_coloured, print, warn};
 fn main() -> ExitCode {
     let command = Cli::command();
     let is_command = |word: &str| command.find_subcommand(word).is_some();
-    let arguments = args::helper::as_command(std::env::args_os().collect(), is_command);
+    let arguments = args::helper::as_migrate(std::env::args_os().collect());
+    let arguments = args::helper::as_command(arguments, is_command);
     ExitCode::from(run(arguments).code())
 }
 

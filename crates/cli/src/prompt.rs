@@ -47,6 +47,20 @@ impl Prompt for NewSecret {
     }
 }
 
+/// Shows the recovery key of a new vault, and has its last group typed back: nobody can who has not seen it.
+pub fn show_recovery_key(key: &str) -> Result<Passphrase, SecretError> {
+    let what = "last group of the recovery key";
+    let mut terminal = Quiet::open(what)?;
+    let shown = format!(
+        "\nThe recovery key of the new vault:\n\n    {key}\n\nIt opens the vault without the passphrase, and is not shown again. \
+         Write it down, and keep it apart\nfrom this machine.\n",
+    );
+    terminal.say(&shown).map_err(|source| failed(what, source))?;
+    terminal
+        .line(&format!("{} (eight digits, to show that you have it): ", capitalised(what)))
+        .map_err(|source| failed(what, source))
+}
+
 fn failed(what: &str, source: io::Error) -> SecretError {
     SecretError::Prompt { what: what.into(), source }
 }

@@ -13,7 +13,7 @@ use strongroom_event::{Event, Moment, Observer, Operation, Stream};
 
 use crate::{
     exit::{Exit, Failure},
-    face::{Face, Style, failure_json},
+    face::{Face, Style, failure_json, warn},
     progress::{Progress, Unit},
     surroundings::moment,
 };
@@ -66,6 +66,13 @@ impl Report {
     /// Prints the result, unless the last record has said it on standard output already.
     pub fn tell(&self, result: &impl Serialize, text: impl FnOnce(Style) -> String) -> Result<(), Failure> {
         if self.fills_stdout { Ok(()) } else { self.face.tell(result, text) }
+    }
+
+    /// Tells a person something beside the result.
+    pub fn remark(&self, text: &str) {
+        if !self.face.json {
+            warn(text);
+        }
     }
 
     /// Does something to the terminal without the bar in the way.

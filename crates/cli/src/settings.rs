@@ -24,6 +24,8 @@ use crate::{
     surroundings,
 };
 
+mod migrate;
+
 /// Iterations of PBKDF2 where it is asked for: what OWASP recommends.
 const PBKDF2_ITERATIONS: u32 = 600_000;
 /// Binary logarithm of scrypt's cost: 64 MiB an attempt.
@@ -120,6 +122,11 @@ impl Settings {
     /// Where the passphrase of archives comes from.
     pub fn passphrase(&self, args: &PassphraseArgs) -> SecretRef {
         args.explicit().or_else(|| self.config.backup.passphrase.clone()).unwrap_or_else(usual_source)
+    }
+
+    /// What trying a passphrase costs, for vaults that are made.
+    pub fn scrypt_log_n(&self) -> Option<u8> {
+        self.config.vault.scrypt_log_n
     }
 
     /// Where the passphrase of the vault comes from, if anything says.

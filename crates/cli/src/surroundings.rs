@@ -2,12 +2,13 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, Zoned};
+use strongroom_actions::migrate::Surroundings;
 use strongroom_event::Moment;
 
 /// Names a configuration file instead of the usual ones.
@@ -60,6 +61,47 @@ pub fn usual_audit_dir() -> Option<PathBuf> {
 /// Where backups are kept if nothing else says.
 pub fn usual_place() -> Option<PathBuf> {
     Some(own_dir("XDG_DATA_HOME", ".local/share")?.join("backups"))
+}
+
+/// Where migrations keep what they know if nothing else says.
+pub fn usual_state_dir() -> Option<PathBuf> {
+    own_dir("XDG_STATE_HOME", ".local/state")
+}
+
+/// Where mounts of our own are, for which what lasts is not needed: in memory if this user has a place there.
+pub fn runtime_dir(state_dir: &Path) -> PathBuf {
+    match rustix::process::geteuid().is_root() {
+        true => "/run/strongroom".into(),
+        false => absolute("XDG_RUNTIME_DIR").map_or_else(|| state_dir.join("run"), |dir| dir.join("strongroom")),
+    }
+}
+
+/// Where units of the user's systemd are.
+pub fn user_units() -> PathBuf {
+    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")));
+    config.unwrap_or_else(|| "/etc".into()).join("systemd/user")
+}
+
+/// Where managers of services are found.
+pub fn services() -> Surroundings {
+    let socket = |name: &str| Some(PathBuf::from(variable(name)?.strip_prefix("unix://")?));
+    Surroundings {
+        runtime_dir: absolute("XDG_RUNTIME_DIR"),
+        session_bus: variable("DBUS_SESSION_BUS_ADDRESS"),
+        system_bus: variable("DBUS_SYSTEM_BUS_ADDRESS"),
+        docker: socket("DOCKER_HOST"),
+        supervisor: socket("SUPERVISOR_SERVER_URL"),
+    }
+}
+
+/// This program.
+pub fn program() -> PathBuf {
+    env::current_exe().unwrap_or_else(|_| "strongroom".into())
+}
+
+/// Whether somebody can be asked.
+pub fn has_terminal() -> bool {
+    std::fs::File::options().read(true).write(true).open("/dev/tty").is_ok()
 }
 
 /// A directory for what lasts: the system's if this is root, else the user's.

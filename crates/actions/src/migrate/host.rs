@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use jiff::Timestamp;
@@ -10,11 +10,7 @@ use strongroom_event::Observer;
 use strongroom_migrate::{Archiver, Host, Mounter, Plan, Vaults};
 use strongroom_workload::{Service, Surroundings, WorkloadError, connect};
 
-use super::{
-    archiver::RealArchiver,
-    secret::{Keyring, Secrets},
-    vaults::RealVaults,
-};
+use super::{World, archiver::RealArchiver, secret::Keyring, vaults::RealVaults};
 use crate::Context;
 
 /// This machine.
@@ -27,20 +23,19 @@ pub(super) struct RealHost {
 }
 
 impl RealHost {
-    /// With secrets that are asked for when they are needed, and once. `mounter` is given the means to get them, too.
+    /// With secrets that are asked for when they are needed, and once.
     pub fn new(
         context: &Context,
-        secrets: Secrets,
-        surroundings: Surroundings,
-        mounter: impl FnOnce(Arc<Keyring>) -> Box<dyn Mounter + Send + Sync>,
+        keyring: Arc<Keyring>,
+        world: &World,
+        mounter: Box<dyn Mounter + Send + Sync>,
     ) -> Self {
-        let keyring = Arc::new(Keyring::new(secrets));
         Self {
             context: context.clone(),
-            vaults: RealVaults { context: context.clone(), keyring: keyring.clone() },
-            archiver: RealArchiver { context: context.clone(), keyring: keyring.clone() },
-            mounter: mounter(keyring),
-            surroundings,
+            vaults: RealVaults { context: context.clone(), keyring: keyring.clone(), scrypt_log_n: world.scrypt_log_n },
+            archiver: RealArchiver { context: context.clone(), keyring },
+            mounter,
+            surroundings: world.surroundings.clone(),
         }
     }
 }
@@ -76,8 +71,8 @@ impl Host for RealHost {
         id.trim().to_owned()
     }
 
-    fn is_to_stop(&self) -> bool {
-        self.context.stop.load(Ordering::Relaxed)
+    fn stop(&self) -> &AtomicBool {
+        &self.context.stop
     }
 
     fn workers(&self) -> usize {

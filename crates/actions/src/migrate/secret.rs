@@ -2,7 +2,7 @@
 //! of somebody who can do better the next time.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -44,9 +44,8 @@ pub type Show = dyn Fn(&RecoveryKey) -> Result<Passphrase, SecretError> + Send +
 pub enum Handover {
     /// It is shown, and has to be typed back: all of it, or its last group.
     Shown(Box<Show>),
-    /// It is written to a file that is not there yet, and read back.
-    File(PathBuf),
-    /// There is nobody to have it. That has to be accepted by name.
+    /// There is nobody to be shown it. Then the plan says what file it is written to, or that it was accepted that nobody
+    /// has it.
     Nobody,
 }
 
@@ -110,6 +109,13 @@ impl Keyring {
             }
         }
         Err(ActionError::WrongPassphrase(conf.dir().to_owned()))
+    }
+
+    /// The passphrase of a vault itself, known to open it.
+    pub fn passphrase(&self, conf: &Conf) -> Result<Passphrase, ActionError> {
+        self.unlock(conf)?;
+        let known = self.known();
+        known.as_ref().map(Kept::copy).ok_or_else(|| ActionError::WrongPassphrase(conf.dir().to_owned()))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Kept>> {

@@ -31,6 +31,20 @@ fn is_option(argument: &OsStr) -> bool {
     argument.as_encoded_bytes().starts_with(b"-")
 }
 
+/// `backup migrate …` is `migrate …`: it is where a person may look for it.
+pub fn as_migrate(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let word = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    let mut at = 1;
+    // What stands before a command: --json, --config FILE.
+    while let Some(option) = word(at).filter(|argument| argument.starts_with("--")) {
+        at += if option == "--config" { 2 } else { 1 };
+    }
+    if (word(at), word(at + 1)) == (Some("backup"), Some("migrate")) {
+        arguments.remove(at);
+    }
+    arguments
+}
+
 fn insert_mount(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments.insert(1, "mount".into());
     arguments
@@ -72,6 +86,24 @@ mod tests {
             "/sbin/mount.strongroom mount info m -o ro"
         );
         assert_eq!(line("mount.fuse.strongroom c m"), "mount.fuse.strongroom mount c m");
+    }
+
+    #[test]
+    fn migrate_is_found_below_backup_as_well() {
+        let line = |line: &str| {
+            let words = as_migrate(line.split(' ').map(OsString::from).collect());
+            words.join(OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(line("strongroom backup migrate status"), "strongroom migrate status");
+        assert_eq!(
+            line("strongroom --json --config /c backup migrate status"),
+            "strongroom --json --config /c migrate status"
+        );
+        for same in
+            ["strongroom backup create migrate", "strongroom migrate status", "strongroom info backup", "strongroom"]
+        {
+            assert_eq!(line(same), same);
+        }
     }
 
     #[test]

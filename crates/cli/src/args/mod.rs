@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod backup;
 pub mod helper;
+pub mod migrate;
 pub mod mount;
 pub mod passphrase;
 pub mod pattern;
@@ -14,6 +15,7 @@ use strongroom_actions::{Algorithm, NameMode};
 
 use audit::{AuditArgs, ConfigArgs};
 use backup::BackupArgs;
+use migrate::MigrateArgs;
 use mount::MountArgs;
 use passphrase::{NewPassphraseArgs, OldSecretArgs, PassphraseArgs};
 
@@ -30,6 +32,7 @@ Getting started:
   strongroom mount ~/vault ~/plain   work in ~/plain; ~/vault holds the ciphertext
   strongroom umount ~/plain
   strongroom backup create ~/plain   make a backup; strongroom backup restore latest puts it back
+  strongroom migrate encrypt DIR     make a directory that is in use the mount point of a vault
 
 Exit codes are listed by: strongroom help exit-codes")]
 pub struct Cli {
@@ -53,6 +56,7 @@ pub enum Command {
     Info(InfoArgs),
     Check(CheckArgs),
     Backup(BackupArgs),
+    Migrate(MigrateArgs),
     Audit(AuditArgs),
     Config(ConfigArgs),
     Speed(SpeedArgs),

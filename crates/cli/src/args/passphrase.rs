@@ -149,7 +149,8 @@ impl NewPassphraseArgs {
     }
 }
 
-fn source(
+/// The one of them that was given.
+pub fn source(
     file: &Option<PathBuf>,
     command: &Option<String>,
     stdin: bool,

@@ -33,7 +33,7 @@ pub fn run(args: &InitArgs, settings: &Settings, face: Face) -> Result<Exit, Fai
         cipher: args.cipher.into(),
         names: args.names.into(),
         long_name_max: args.long_name_max,
-        scrypt_log_n: args.scrypt_log_n,
+        scrypt_log_n: args.scrypt_log_n.or(settings.scrypt_log_n()),
     };
     let passphrase = || resolve(&args.passphrase.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
     let (created, key) = strongroom_actions::init(&context, &request, passphrase)?;

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod check;
 mod init;
+mod migrate;
 mod mount;
 mod passwd;
 mod words;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli, face: Face, arguments: &[OsString]) -> Result<Exit, Failure
         }
         Command::Check(args) => check::run(&args, face),
         Command::Backup(args) => backup::run(&args, &settings()?, face),
+        Command::Migrate(args) => migrate::run(&args, &settings()?, face),
         Command::Audit(args) => audit::run(&args, &settings()?, face),
         Command::Config(args) => config(&args, &settings()?, face),
         Command::Speed(_) => speed(face),

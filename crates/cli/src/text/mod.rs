@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod catalog;
 mod config;
+mod migrate;
 mod restore;
 
 pub use amount::{amount, count, duration, local};
@@ -12,6 +13,7 @@ pub use audit::{audit_list, audit_summary, audit_verified};
 pub use backup::*;
 pub use catalog::*;
 pub use config::*;
+pub use migrate::*;
 pub use restore::*;
 
 use strongroom_actions::{

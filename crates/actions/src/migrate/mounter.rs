@@ -1,0 +1,296 @@
+//! Mounts the vault at the path of the data the way it will be mounted at boot, so that the way is known to work before
+//! anything depends on it.
+
+mod background;
+mod mount8;
+mod runsv;
+mod seal;
+mod server;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use strongroom_event::{Event, Observer};
+use strongroom_migrate::{
+    BootSecret, HostError, Mounter, Plan, Standing, Trouble,
+    boot::{self, Artefact, BootError, Machine, PATIENCE, Record, Units, Way},
+};
+use strongroom_mount::{UmountError, mounts};
+use strongroom_secret::Passphrase;
+use strongroom_workload::SystemdManager;
+
+use super::{World, secret::Keyring};
+use crate::{ActionError, Conf, Context};
+
+/// Gives the passphrase of the plan's vault: for what is mounted by hand, and for sealing it.
+pub type PassphraseOf = dyn Fn(&Plan) -> Result<Passphrase, ActionError> + Send + Sync;
+
+/// Mounts by what is written for boot.
+pub struct BootMounter {
+    /// Where that is written, and what is in it.
+    pub machine: Machine,
+    /// The systemd that started the machine.
+    pub system: Box<dyn Units>,
+    /// That of the user.
+    pub user: Box<dyn Units>,
+    /// Gives the passphrase.
+    pub passphrase: Box<PassphraseOf>,
+    /// Who is told what the operator has to do.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// The mounter of this machine.
+pub(super) fn mounter(context: &Context, world: &World, keyring: Arc<Keyring>) -> Box<dyn Mounter + Send + Sync> {
+    let existing = |places: [&str; 3]| {
+        let place = places.iter().find(|place| Path::new(place).is_dir()).unwrap_or(&places[0]);
+        PathBuf::from(place)
+    };
+    let machine = Machine {
+        binary: world.program.clone(),
+        system_units: "/etc/systemd/system".into(),
+        user_units: world.user_units.clone(),
+        // As sd_booted(3) tells it.
+        has_systemd: Path::new("/run/systemd/system").is_dir(),
+        fstab: "/etc/fstab".into(),
+        runit_definitions: existing(["/etc/sv", "/etc/runit/sv", "/usr/local/etc/sv"]),
+        runit_active: existing(["/etc/service", "/var/service", "/service"]),
+        state_dir: world.state_dir.clone(),
+        config: world.config.clone(),
+        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+    };
+    Box::new(BootMounter {
+        machine,
+        system: Box::new(SystemdManager::system(&world.surroundings)),
+        user: Box::new(SystemdManager::user(&world.surroundings)),
+        passphrase: Box::new(move |plan| keyring.passphrase(&Conf::read(&plan.vault)?)),
+        observer: context.observer.clone(),
+    })
+}
+
+/// How long a vault may take to be let go of, once it is unmounted.
+const FAREWELL: Duration = Duration::from_secs(60);
+
+impl Mounter for BootMounter {
+    fn arm(&self, plan: &Plan) -> Result<(), HostError> {
+        let attempted = "having the migration looked after at boot";
+        let way = boot::recovery(plan, &self.machine).map_err(because(attempted))?;
+        let artefacts: Vec<Artefact> = way.artefacts().cloned().collect();
+        self.recovery(plan).install(&artefacts).map_err(because(attempted))?;
+        way.instructions.into_iter().for_each(|said| self.observer.observe(&Event::Warning(said)));
+        self.reload_for(&way.unit, plan).map_err(because(attempted))
+    }
+
+    fn disarm(&self, plan: &Plan) -> Result<(), HostError> {
+        self.take_back(plan, &self.recovery(plan), boot::recovery(plan, &self.machine))
+            .map_err(because("removing what looks after the migration at boot"))
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<(), HostError> {
+        let attempted = format!("preparing to mount {} at boot", plan.data.display());
+        let way = self.way(plan)?;
+        boot::check_secret(&plan.boot_secret, rustix::process::geteuid().as_raw()).map_err(because(&attempted))?;
+        if let BootSecret::Credential(path) = &plan.boot_secret {
+            let sealed = || seal::credential(&(self.passphrase)(plan)?);
+            let seal = || sealed().map_err(|error| BootError::Manager { attempted: "sealing it".into(), source: error.into() });
+            self.record(plan).install_sealed(path, seal).map_err(because(&attempted))?;
+        }
+        self.record(plan).install(&way.prepared).map_err(because(&attempted))?;
+        self.reload_for(&way.unit, plan).map_err(because(&attempted))
+    }
+
+    fn mount(&self, plan: &Plan) -> Result<(), HostError> {
+        let way = self.way(plan)?;
+        match self.standing(plan)? {
+            Standing::Foreign => return Err(self.in_the_way(plan)),
+            Standing::Ours(_) if self.is_up(plan, &way)? => return self.enable(plan, &way),
+            // Mounted, but not the way it will be: what is proved is that way.
+            Standing::Ours(_) | Standing::Dead => self.umount(plan)?,
+            Standing::Absent => {}
+        }
+        self.mount_by(plan, &way)?;
+        match self.standing(plan)? {
+            Standing::Ours(_) => self.enable(plan, &way),
+            other => Err(failed(&self.mounting(plan), format!("it is not mounted, but {other:?}"), Trouble::Other)),
+        }
+    }
+
+    fn umount(&self, plan: &Plan) -> Result<(), HostError> {
+        let way = self.way(plan)?;
+        let attempted = format!("unmounting {}", plan.data.display());
+        match self.standing(plan)? {
+            Standing::Foreign => return Err(self.in_the_way(plan)),
+            Standing::Absent => {}
+            Standing::Ours(_) | Standing::Dead => {
+                // Its supervisor is not to mount it again at once.
+                let held = way.service.as_deref().map(runsv::hold).transpose().map_err(because(&attempted))?;
+                unmount(plan).inspect_err(|_| drop(held.map(runsv::Held::release))).map_err(|error| {
+                    let trouble = if matches!(error, UmountError::Busy { .. }) { Trouble::Busy } else { Trouble::Other };
+                    failed(&attempted, error, trouble)
+                })?;
+            }
+        }
+        // It says goodbye by itself; asking for it waits until it is gone.
+        if let Some(unit) = &way.unit {
+            self.units(plan).stop(unit, PATIENCE).map_err(because(&attempted))?;
+        }
+        server::await_gone(&plan.vault, FAREWELL).map_err(|why| failed(&attempted, why, Trouble::Busy))
+    }
+
+    fn standing(&self, plan: &Plan) -> Result<Standing, HostError> {
+        server::standing(&plan.data, &plan.vault)
+            .map_err(|error| failed(&format!("looking what is mounted at {}", plan.data.display()), error, Trouble::Other))
+    }
+
+    fn withdraw(&self, plan: &Plan) -> Result<(), HostError> {
+        self.take_back(plan, &self.record(plan), boot::way(plan, &self.machine))
+            .map_err(because(&format!("removing what mounts {} at boot", plan.data.display())))
+    }
+}
+
+impl BootMounter {
+    fn way(&self, plan: &Plan) -> Result<Way, HostError> {
+        boot::way(plan, &self.machine).map_err(because(&format!("preparing to mount {} at boot", plan.data.display())))
+    }
+
+    fn units(&self, plan: &Plan) -> &dyn Units {
+        match plan.boot {
+            strongroom_migrate::BootKind::SystemdUser => &*self.user,
+            _ => &*self.system,
+        }
+    }
+
+    fn list(&self, plan: &Plan, name: &str) -> Record {
+        let dir: PathBuf = self.machine.state_dir.join("migrations").join(plan.id.to_string());
+        Record::at(&dir.join(name), plan.id)
+    }
+
+    fn record(&self, plan: &Plan) -> Record {
+        self.list(plan, "boot.json")
+    }
+
+    fn recovery(&self, plan: &Plan) -> Record {
+        self.list(plan, "recovery.json")
+    }
+
+    fn mounting(&self, plan: &Plan) -> String {
+        format!("mounting {} at {}", plan.vault.display(), plan.data.display())
+    }
+
+    fn in_the_way(&self, plan: &Plan) -> HostError {
+        failed(&self.mounting(plan), "something else is mounted there", Trouble::Busy)
+    }
+
+    /// systemd has to know what was written. A line of fstab is a unit to it, too.
+    fn reload_for(&self, unit: &Option<String>, plan: &Plan) -> Result<(), BootError> {
+        let is_table = plan.boot == strongroom_migrate::BootKind::Fstab && self.machine.has_systemd;
+        if unit.is_some() || is_table { self.units(plan).reload() } else { Ok(()) }
+    }
+
+    fn is_up(&self, plan: &Plan, way: &Way) -> Result<bool, HostError> {
+        match &way.unit {
+            Some(unit) => self.units(plan).is_active(unit).map_err(because(&self.mounting(plan))),
+            // All others leave no trace of how it was mounted but that it is.
+            None => Ok(true),
+        }
+    }
+
+    fn mount_by(&self, plan: &Plan, way: &Way) -> Result<(), HostError> {
+        let attempted = self.mounting(plan);
+        match (&way.unit, &way.service, plan.boot) {
+            (Some(unit), ..) => self.units(plan).start(unit, PATIENCE).map_err(because(&attempted)),
+            (_, Some(service), _) => {
+                self.record(plan).install(&way.enabling).map_err(because(&attempted))?;
+                let is_mounted = || Ok(matches!(self.standing(plan)?, Standing::Ours(_)));
+                runsv::up(service, PATIENCE, &is_mounted)?.map_err(because(&attempted))
+            }
+            (.., strongroom_migrate::BootKind::Fstab) => {
+                mount8::mount(&self.machine.fstab, &plan.data).map_err(|error| failed(&attempted, error, Trouble::Other))
+            }
+            _ => self.mount_in_background(plan),
+        }
+    }
+
+    fn mount_in_background(&self, plan: &Plan) -> Result<(), HostError> {
+        let attempted = self.mounting(plan);
+        let arguments = boot::background(plan).map_err(because(&attempted))?;
+        let asked = plan.boot_secret == BootSecret::Asked;
+        let passphrase = asked
+            .then(|| (self.passphrase)(plan))
+            .transpose()
+            .map_err(|error| failed(&attempted, error, Trouble::Other))?;
+        background::mount(&self.machine.binary, &arguments, passphrase.as_ref())
+            .map_err(|error| failed(&attempted, error.to_string(), error.trouble()))
+    }
+
+    fn enable(&self, plan: &Plan, way: &Way) -> Result<(), HostError> {
+        let attempted = format!("having {} mounted at boot", plan.data.display());
+        self.record(plan).install(&way.enabling).map_err(because(&attempted))?;
+        self.reload_for(&way.unit, plan).map_err(because(&attempted))?;
+        way.instructions.iter().for_each(|said| self.observer.observe(&Event::Warning(said.clone())));
+        Ok(())
+    }
+
+    /// Removes what is listed, by whatever it was written for: what it would be today does not matter for that.
+    fn take_back(&self, plan: &Plan, record: &Record, way: Result<Way, BootError>) -> Result<(), BootError> {
+        if record.is_empty()? {
+            return Ok(());
+        }
+        let service = way.as_ref().ok().and_then(|way| way.service.clone());
+        let link = way.iter().flat_map(|way| &way.enabling).map(|link| link.path.clone()).next();
+        if let (Some(service), Some(link)) = (&service, &link) {
+            runsv::dismiss(service, link)?;
+        }
+        record.remove()?;
+        let unit = way.ok().and_then(|way| way.unit);
+        if let Err(error) = self.reload_for(&unit, plan) {
+            // What is gone is gone; systemd finds out the next time it looks.
+            self.observer.observe(&Event::Warning(format!("{error}. Run: systemctl daemon-reload")));
+        }
+        Ok(())
+    }
+}
+
+/// Unmounts it if nobody uses it, and waits for its server. A dead mount is cleared away.
+fn unmount(plan: &Plan) -> Result<(), UmountError> {
+    match mounts::umount(&plan.data, false) {
+        Err(UmountError::NotMounted(_)) => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+fn failed(
+    attempted: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    trouble: Trouble,
+) -> HostError {
+    HostError { attempted: attempted.to_owned(), trouble, source: source.into() }
+}
+
+/// For `map_err`.
+fn because(attempted: &str) -> impl FnOnce(BootError) -> HostError {
+    let attempted = attempted.to_owned();
+    move |error| {
+        let is_full = |error: &strongroom_durable::PathError| error.source.kind() == std::io::ErrorKind::StorageFull;
+        let trouble = match &error {
+            BootError::Path(error) if is_full(error) => Trouble::NoRoom,
+            _ => Trouble::Other,
+        };
+        failed(&attempted, Explained(error), trouble)
+    }
+}
+
+/// A failure with its advice, as who reads a [`HostError`] cannot ask it for any.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", with_advice(.0))]
+struct Explained(#[source] BootError);
+
+fn with_advice(error: &BootError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}. {hint}"),
+        None => error.to_string(),
+    }
+}

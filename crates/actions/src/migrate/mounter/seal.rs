@@ -1,0 +1,50 @@
+//! Sealing the passphrase for this machine, by systemd-creds(1).
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use strongroom_migrate::boot::CREDENTIAL;
+use strongroom_secret::Passphrase;
+
+use crate::ActionError;
+
+const PLACES: [&str; 3] = ["/usr/bin/systemd-creds", "/bin/systemd-creds", "/run/current-system/sw/bin/systemd-creds"];
+
+/// Why it could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SealError {
+    #[error(transparent)]
+    Passphrase(#[from] Box<ActionError>),
+    #[error("systemd-creds is not installed")]
+    NotInstalled,
+    #[error("systemd-creds cannot be run: {0}")]
+    Start(#[from] io::Error),
+    #[error("systemd-creds: {0}")]
+    Refused(String),
+}
+
+impl From<ActionError> for SealError {
+    fn from(error: ActionError) -> Self {
+        Self::Passphrase(Box::new(error))
+    }
+}
+
+/// The passphrase, readable by this machine's systemd and nobody else. It goes there and comes back through pipes.
+pub(super) fn credential(passphrase: &Passphrase) -> Result<Vec<u8>, SealError> {
+    let program = PLACES.iter().find(|place| Path::new(place).exists()).ok_or(SealError::NotInstalled)?;
+    let mut command = Command::new(program);
+    command.args(["encrypt", &format!("--name={CREDENTIAL}"), "-", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If it has ended before it read, it says why.
+        let _ = stdin.write_all(passphrase.expose());
+    }
+    let output = child.wait_with_output()?;
+    match output.status.success() && !output.stdout.is_empty() {
+        true => Ok(output.stdout),
+        false => Err(SealError::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}

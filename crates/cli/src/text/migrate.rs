@@ -1,0 +1,294 @@
+//! What becomes of migrations, in sentences.
+
+use std::path::Path;
+
+use strongroom_actions::migrate::{
+    BackupChoice, BootKind, BootSecret, Check, Direction, Migrated, Plan, Preview, Put, Rollback, ServiceNow, State,
+    Status, Window, accepted_word, check_word,
+};
+
+use super::{amount, count, duration, local};
+use crate::face::Style;
+
+/// What is going to be done, before it is.
+pub fn preview(preview: &Preview) -> String {
+    let plan = &preview.plan;
+    let counts = &preview.survey.counts;
+    let what = format!(
+        "{}, {}, {}",
+        count(counts.files, "file"),
+        count(counts.directories, "directory"),
+        amount(counts.bytes)
+    );
+    let mut lines = vec![
+        (title(plan.direction), format!("{} ({what})", plan.data.display())),
+        ("Vault", plan.vault.display().to_string()),
+        ("Backup first", backup(&plan.backup)),
+    ];
+    lines.extend(preview.survey.estimate.needs.iter().map(|need| {
+        let room = format!("{} of {} there are at {}", amount(need.bytes), amount(need.available), need.path.display());
+        ("Room needed", room)
+    }));
+    lines.push(("Takes about", format!("{} (a guess; it is measured as it goes)", duration(preview.seconds))));
+    lines.extend(services(&preview.services));
+    lines.push(("Down for about", downtime(preview)));
+    if !plan.health.is_empty() {
+        lines.push(("Healthy if", plan.health.join(", ")));
+    }
+    if plan.direction == Direction::Encrypt {
+        lines.push(("At boot", boot(plan)));
+    }
+    lines.push(("Originals", originals(plan)));
+    if let Some(verdict) = &preview.erasing {
+        lines.push(("Erasing", format!("grade {:?}: {}", verdict.grade, verdict.reasons.join(" "))));
+    }
+    if !plan.accepted.is_empty() {
+        lines.push(("Accepted", plan.accepted.iter().map(accepted_word).collect::<Vec<_>>().join(", ")));
+    }
+    let mut text = table(&lines);
+    text.extend(preview.survey.warnings.iter().map(|caution| format!("Note: {caution}\n")));
+    text
+}
+
+fn title(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Encrypt => "Encrypt",
+        Direction::Decrypt => "Decrypt",
+    }
+}
+
+fn backup(choice: &BackupChoice) -> String {
+    match choice {
+        BackupChoice::To(place) => format!("an encrypted archive in {}", place.display()),
+        BackupChoice::Declined => "none, as you chose".into(),
+    }
+}
+
+fn services(services: &[ServiceNow]) -> Vec<(&'static str, String)> {
+    if services.is_empty() {
+        return vec![("Services", "none are named: whatever uses the data must be stopped by you".into())];
+    }
+    let line = |(at, service): (usize, &ServiceNow)| {
+        let what = match (service.is_active, service.is_startable) {
+            (true, true) => "runs; is stopped, and started again",
+            (true, false) => "runs; is stopped, and YOU have to start it again",
+            (false, _) => "does not run, and will not be started",
+        };
+        (if at == 0 { "Services" } else { "" }, format!("{} {what}", service.spec))
+    };
+    services.iter().enumerate().map(line).collect()
+}
+
+fn downtime(preview: &Preview) -> String {
+    let about = duration(preview.downtime_seconds);
+    match preview.plan.max_downtime {
+        Some(most) => {
+            format!("{about} (a guess), and not begun while it looks longer than {}", duration(most.as_secs()))
+        }
+        None => format!("{about} (a guess), plus what the services take to stop and start"),
+    }
+}
+
+fn boot(plan: &Plan) -> String {
+    let kind = match plan.boot {
+        BootKind::Systemd => "mounted by a systemd unit",
+        BootKind::SystemdUser => "mounted by a unit of your systemd",
+        BootKind::Fstab => "mounted by a line of /etc/fstab",
+        BootKind::Runit => "mounted by a service of runit",
+        BootKind::Manual => return "nothing mounts it: what to do is told at the end".into(),
+    };
+    let passphrase = match &plan.boot_secret {
+        BootSecret::Credential(path) => format!("a sealed credential, {}", path.display()),
+        BootSecret::Command(command) => format!("the command {command}"),
+        BootSecret::File(path) => format!("the file {}", path.display()),
+        BootSecret::Asked => "whoever starts the machine".into(),
+    };
+    format!("{kind}; passphrase from {passphrase}")
+}
+
+fn originals(plan: &Plan) -> String {
+    match (plan.finalize, plan.soak.as_secs()) {
+        (true, 0) => "erased at once when all checks have passed".into(),
+        (true, soak) => format!("erased after {}, when all checks have passed", duration(soak)),
+        (false, _) => format!("kept at {} until you finalize", plan.aside.display()),
+    }
+}
+
+/// Labels and what belongs to them.
+fn table(lines: &[(&str, String)]) -> String {
+    lines.iter().map(|(label, value)| format!("{label:<15} {value}\n")).collect()
+}
+
+/// Where a migration has come to.
+pub fn migrated(migrated: &Migrated, style: Style) -> String {
+    let data = migrated.data.display();
+    let mut text = match (migrated.state, migrated.direction) {
+        (State::Soak, Direction::Encrypt) => {
+            format!("{data} is now the mount point of the vault {}, and verified.\n", migrated.vault.display())
+        }
+        (State::Soak, Direction::Decrypt) => format!("{data} is now a directory of plaintext, and verified.\n"),
+        (State::Done, Direction::Encrypt) => {
+            format!(
+                "{data} is the mount point of the vault {}, and the originals are erased.\n",
+                migrated.vault.display()
+            )
+        }
+        (State::Done, Direction::Decrypt) => {
+            format!("{data} is a directory of plaintext, and the migration is over.\n")
+        }
+        (State::RolledBack, Direction::Encrypt) => {
+            format!("{data} is plaintext again, with every change. The vault {} is kept.\n", migrated.vault.display())
+        }
+        (State::RolledBack, Direction::Decrypt) => {
+            format!("{data} is the mount point of the vault again, with every change.\n")
+        }
+        (state, _) => format!("The migration of {data} is at: {}.\n", sentence(state)),
+    };
+    text.push_str(&windows(&migrated.windows));
+    if let Some(next) = next(migrated.state, &migrated.data, &migrated.aside) {
+        text.push_str(&style.dim(&next));
+        text.push('\n');
+    }
+    text
+}
+
+/// For how long each service was down.
+fn windows(windows: &[Window]) -> String {
+    let line =
+        |window: &Window| format!("{} was down for {:.1} s.\n", window.service, window.milliseconds as f64 / 1000.0);
+    windows.iter().map(line).collect()
+}
+
+/// What to do next.
+fn next(state: State, data: &Path, aside: &Path) -> Option<String> {
+    let data = data.display();
+    match state {
+        State::Soak => Some(format!(
+            "The originals are kept at {}. When you are certain: strongroom migrate finalize {data}; to go back: strongroom migrate rollback {data}",
+            aside.display()
+        )),
+        State::Done | State::RolledBack => None,
+        State::NeedsOperator => Some(format!("See why: strongroom migrate status {data}")),
+        _ => Some(format!("To go on: strongroom migrate resume {data}")),
+    }
+}
+
+/// How far a state is, as the end of "it is at".
+fn sentence(state: State) -> &'static str {
+    match state {
+        State::Planned => "planned, nothing is done yet",
+        State::Ready => "checked, nothing is changed yet",
+        State::BackedUp => "the plaintext is backed up",
+        State::TargetMade => "the target is made, and empty",
+        State::Copied => "copied while the services run",
+        State::Quiescing => "the services are being stopped",
+        State::Fenced => "the original is set aside, and its path shut",
+        State::CaughtUp => "all is copied",
+        State::Verified => "the copy is verified",
+        State::CutoverIntent => "about to be mounted at the path",
+        State::Cutover => "the copy is in use, services are being started",
+        State::ServicesUp => "services are started on the copy",
+        State::Healthy => "services are healthy on the copy",
+        State::Soak => "finished, but for the originals, which are kept",
+        State::FinalizeIntent => "about to erase the originals",
+        State::Finalizing => "the originals are being erased",
+        State::Erased => "the originals are erased",
+        State::Done => "finished",
+        State::RollbackIntent => "about to go back",
+        State::RollingBack => "changes are being carried back",
+        State::RolledBack => "gone back",
+        State::NeedsOperator => "stuck: only a person can decide",
+    }
+}
+
+/// What is asked before one goes on.
+pub fn resuming(plan: &Plan, state: State) -> String {
+    table(&[(title(plan.direction), plan.data.display().to_string()), ("It is at", sentence(state).to_owned())])
+}
+
+/// How far migrations are.
+pub fn statuses(statuses: &[Status], style: Style) -> String {
+    if statuses.is_empty() {
+        return "There are no migrations.\n".into();
+    }
+    let all: Vec<_> = statuses.iter().map(|each| status(each, style)).collect();
+    all.join("\n")
+}
+
+fn status(status: &Status, style: Style) -> String {
+    let mut lines = vec![
+        (title(status.direction), status.data.display().to_string()),
+        ("Migration", status.id.to_string()),
+        ("Vault", status.vault.display().to_string()),
+        ("It is at", format!("{}, since {}", style.bold(sentence(status.state)), local(status.since))),
+    ];
+    if let Some(begun) = status.begun {
+        lines.push(("Interrupted at", sentence(begun).to_owned()));
+    }
+    if let Some(process) = status.process {
+        lines.push(("At work", format!("process {process}")));
+    }
+    lines.push(("The truth is", if status.committed { "the copy" } else { "the original" }.into()));
+    lines.push(("Proven", proven(&status.proven)));
+    if let (Some(entries), Some(bytes)) = (status.entries, status.bytes) {
+        lines.push(("Frozen", format!("{}, {}", count(entries, "entry"), amount(bytes))));
+    }
+    if let Some(archive) = &status.backup {
+        lines.push(("Backup", archive.path.display().to_string()));
+    }
+    lines.push(("Way back", way_back(status.rollback).into()));
+    if let Some(until) = status.soak_until {
+        lines.push(("Originals", format!("at {}, kept at least until {}", status.aside.display(), local(until))));
+    }
+    for window in &status.windows {
+        lines.push(("Down", format!("{} for {:.1} s", window.service, window.milliseconds as f64 / 1000.0)));
+    }
+    if let Some(stuck) = &status.stuck {
+        lines.push(("Stuck", format!("{}; {}", stuck.why, stuck.next)));
+    }
+    let mut text = table(&lines);
+    if let Some(next) = next(status.state, &status.data, &status.aside).filter(|_| status.process.is_none()) {
+        text.push_str(&style.dim(&next));
+        text.push('\n');
+    }
+    text
+}
+
+fn proven(checks: &[Check]) -> String {
+    match checks {
+        [] => "nothing yet".into(),
+        checks => checks.iter().map(|check| check_word(*check)).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn way_back(rollback: Rollback) -> &'static str {
+    match rollback {
+        Rollback::Free => "open, and costs nothing: the services never left the original",
+        Rollback::CarriesBack => "open: every change made since is carried back",
+        Rollback::Done => "taken",
+        Rollback::Gone => "none: the originals are erased; the other way is a migration of its own",
+    }
+}
+
+/// After a crash.
+pub fn put_right(put: &[Put]) -> String {
+    if put.is_empty() {
+        return "There is nothing to put right.\n".into();
+    }
+    put.iter().map(|put| format!("{}: {}.\n", put.data.display(), sentence(put.state))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_that_waits_has_a_next_command() {
+        let next = |state| next(state, Path::new("/srv/app"), Path::new("/srv/.app.orig"));
+        for state in [State::Planned, State::Copied, State::Fenced, State::Cutover, State::Healthy, State::Finalizing] {
+            assert_eq!(next(state).unwrap(), "To go on: strongroom migrate resume /srv/app");
+        }
+        assert!(next(State::Soak).unwrap().contains("finalize /srv/app"));
+        assert_eq!(next(State::Done), None);
+    }
+}
