@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use strongroom_crypto::Key;
 use strongroom_event::Observer;
 use strongroom_tree::Replica;
-use strongroom_workload::{Service, WorkloadError};
+use strongroom_workload::{Evidence, Healthcheck, Service, Snapshot, Unhealthy, WorkloadError, await_health};
 
 use crate::{MigrateError, Plan, Survey};
 
@@ -35,6 +35,20 @@ pub trait Host: Send + Sync {
     }
     /// The services of the plan, in its order.
     fn services(&self, plan: &Plan) -> Result<Vec<Box<dyn Service>>, WorkloadError>;
+    /// Waits until `services` do what they are there for, as far as `expected` says that they did: on the mount of that
+    /// device, if there is one.
+    fn await_health(
+        &self,
+        checks: &[Healthcheck],
+        services: &[Box<dyn Service>],
+        expected: &[Snapshot],
+        on_mount: Option<u64>,
+        within: Duration,
+    ) -> Result<Vec<Evidence>, Unhealthy> {
+        // Whoever wants it to stop here would have it stop between two sides. It is over soon.
+        let never = AtomicBool::new(false);
+        await_health(checks, services, expected, on_mount, within, &never, &*self.observer())
+    }
     /// Who watches.
     fn observer(&self) -> Arc<dyn Observer>;
     /// What time it is.

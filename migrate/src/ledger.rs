@@ -112,7 +112,7 @@ impl Ledger {
         let there = read_mark(path)?;
         let last = self.records.last().map(|record| record.seq);
         if let Some((seq, mac)) = there
-            && self.records.first().is_some()
+            && !self.records.is_empty()
         {
             let known = self.mac_of(seq);
             if known != Some(mac) {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use strongroom_event::Event;
-use strongroom_workload::{HealthSpec, Healthcheck, Service, Snapshot, await_health};
+use strongroom_workload::{HealthSpec, Healthcheck, Service, Snapshot};
 
 use super::{Healthy, Quiescing, Side, Stopped, Window, history::History, invariant::Before, world::AtPath};
 use crate::{Mark, MigrateError, Migration, State, ledger::facts_of};
@@ -65,10 +65,7 @@ impl Migration<'_> {
         let services = self.host.services(&self.plan)?;
         let was = self.history().services();
         let checks = self.healthchecks()?;
-        // Whoever wants to stop here would stop between two sides: it is over soon.
-        let never = std::sync::atomic::AtomicBool::new(false);
-        let within = self.plan.health_timeout;
-        let seen = await_health(&checks, &services, &was, on_mount, within, &never, &*self.observer);
+        let seen = self.host.await_health(&checks, &services, &was, on_mount, self.plan.health_timeout);
         let evidence = seen.map_err(|unhealthy| MigrateError::Unhealthy { why: unhealthy.to_string() })?;
         Ok(Healthy { evidence, windows: self.windows(side) })
     }
