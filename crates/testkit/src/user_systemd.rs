@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ pub struct UserSystemd {
 
 impl UserSystemd {
     /// Starts one that keeps everything below `dir`, which must have a short path: sockets are in it. `None`, and a word
-    /// about it, where the machine has no systemd or lets nobody make mount namespaces; where CI is set, that is a panic.
+    /// about it, where the machine has no systemd or lets nobody make mount namespaces (or lacks dbus-user-session); where CI is set, that is a panic.
     #[allow(clippy::print_stderr)] // a skipped test says so to whoever ran it
     pub fn start(dir: &Path) -> Option<Self> {
         match Self::try_start(dir) {
@@ -56,7 +56,7 @@ impl UserSystemd {
 
     fn await_socket(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while std::os::unix::net::UnixStream::connect(self.runtime_dir().join("systemd/private")).is_err() {
+        while !["systemd/private", "bus"].iter().all(|socket| self.listens_at(socket)) {
             let ended = self.child.try_wait()?;
             if ended.is_some() || Instant::now() > deadline {
                 let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
@@ -65,6 +65,10 @@ impl UserSystemd {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    fn listens_at(&self, socket: &str) -> bool {
+        UnixStream::connect(self.runtime_dir().join(socket)).is_ok()
     }
 
     /// Its process, in whose mount namespace its units run: for `nsenter --mount --target`.
@@ -154,19 +158,21 @@ fn remove(group: &Path) {
 }
 
 impl Drop for UserSystemd {
-    /// What is in its control groups is killed first: a unit that ignores being told to stop would keep it.
+    /// Kills it and whatever is in its control groups: told to end, it would wait for units that will not.
     fn drop(&mut self) {
-        let manager = Pid::from_child(&self.child);
         let deadline = Instant::now() + PATIENCE;
-        let _ = kill_process(manager, Signal::TERM);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            for pid in self.groups.iter().flat_map(|group| members(group)).filter(|pid| *pid != manager) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        loop {
+            let left: Vec<Pid> = self.groups.iter().flat_map(|group| members(group)).collect();
+            if left.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            for pid in left {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.groups.iter().for_each(|group| remove(group));
     }
 }

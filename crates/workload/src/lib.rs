@@ -26,5 +26,7 @@ pub use holder::{
 };
 pub use hook::{Hook, HookOutcome, run};
 pub use scratch::Scratch;
-pub use service::{BadSpec, Commands, Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, connect};
+pub use service::{
+    BadSpec, Commands, Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, SystemdManager, connect,
+};
 pub use sqlite::{Depth, Sqlite, is_database, main_of_sidecar, name_suggests};

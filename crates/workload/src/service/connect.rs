@@ -2,19 +2,24 @@
 
 use std::path::PathBuf;
 
-use super::{Commands, Service, ServiceSpec};
+use super::{
+    Commands, Problem, Service, ServiceSpec,
+    command::Command,
+    pidfile::Pidfile,
+    runit::Runit,
+    systemd::{Scope, Systemd},
+};
 use crate::WorkloadError;
 
 /// Where managers of services are found on this machine. Whoever calls has read the environment; what is `None` is where
 /// it usually is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// $XDG_RUNTIME_DIR: the user's systemd listens in `systemd/private` below it.
+    /// $XDG_RUNTIME_DIR: the user's systemd is on the bus `bus` below it.
     pub runtime_dir: Option<PathBuf>,
-    /// $DBUS_SESSION_BUS_ADDRESS, for when it does not.
+    /// $DBUS_SESSION_BUS_ADDRESS, for when there is none.
     pub session_bus: Option<String>,
-    /// The address of the system's bus, for when the system's systemd does not listen in /run/systemd/private, or we may
-    /// not talk to it there.
+    /// $DBUS_SYSTEM_BUS_ADDRESS, usually unix:path=/run/dbus/system_bus_socket.
     pub system_bus: Option<String>,
     /// The socket of Docker or Podman: $DOCKER_HOST without its `unix://`, usually /var/run/docker.sock.
     pub docker: Option<PathBuf>,
@@ -29,6 +34,15 @@ pub fn connect(
     commands: &[Commands],
     surroundings: &Surroundings,
 ) -> Result<Box<dyn Service>, WorkloadError> {
-    let _ = (spec, commands, surroundings);
-    Err(WorkloadError::Service { service: spec.to_string(), problem: super::Problem::NotDefined })
+    Ok(match spec {
+        ServiceSpec::Systemd(unit) => Box::new(Systemd::new(spec, Scope::System, unit, surroundings)),
+        ServiceSpec::SystemdUser(unit) => Box::new(Systemd::new(spec, Scope::User, unit, surroundings)),
+        ServiceSpec::Runit(dir) => Box::new(Runit::new(spec, dir)),
+        ServiceSpec::Pidfile(file) => Box::new(Pidfile::new(spec, file)),
+        ServiceSpec::Command(name) => {
+            let own = commands.iter().find(|own| own.name == *name).ok_or_else(|| Problem::NotDefined.of(spec))?;
+            Box::new(Command::new(spec, own))
+        }
+        _ => return Err(Problem::NotDefined.of(spec)),
+    })
 }

@@ -1,8 +1,14 @@
 //! The programs that use the data, as services: what runs now, stopping it, starting exactly that again.
 
+mod command;
 mod connect;
+mod deadline;
+mod pidfile;
 mod problem;
+mod process;
+mod runit;
 mod spec;
+mod systemd;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -12,6 +18,7 @@ use crate::WorkloadError;
 pub use connect::{Surroundings, connect};
 pub use problem::Problem;
 pub use spec::{BadSpec, ServiceSpec};
+pub use systemd::SystemdManager;
 
 /// A service, behind whatever manages it.
 pub trait Service: Send + Sync {

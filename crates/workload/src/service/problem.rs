@@ -2,6 +2,9 @@
 
 use std::{error::Error, time::Duration};
 
+use super::ServiceSpec;
+use crate::WorkloadError;
+
 /// What was wrong with a service. Its words end with what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +87,18 @@ pub enum Problem {
     /// It ran, and nobody here knows how to start it.
     #[error("it was stopped by a signal, and cannot be started again from here; start it yourself")]
     NotStartable,
+}
+
+impl Problem {
+    /// For `map_err`.
+    pub(crate) fn refused<E: Into<Box<dyn Error + Send + Sync>>>(attempted: &'static str) -> impl FnOnce(E) -> Problem {
+        move |error| Problem::Refused { attempted, source: error.into() }
+    }
+
+    /// As the error of that service.
+    pub(crate) fn of(self, spec: &ServiceSpec) -> WorkloadError {
+        WorkloadError::Service { service: spec.to_string(), problem: self }
+    }
 }
 
 fn processes(pids: &[u32]) -> String {

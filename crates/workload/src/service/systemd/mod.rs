@@ -1,0 +1,294 @@
+//! Units of systemd, of the system or of a user, over D-Bus.
+//!
+//! Besides the unit itself, a stop takes down what depends on it, and a start does not bring that back: what ran of it is
+//! recorded, and started again. Sockets, timers and paths that start any of these are stopped first. Enablement is never
+//! changed; where something else still could start the unit it is masked until the next start of the machine, at most.
+
+mod bus;
+mod job;
+mod manage;
+mod unit;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use self::{
+    bus::Bus,
+    job::{Action, Jobs},
+    unit::Unit,
+};
+use super::{Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, deadline::Deadline};
+use crate::WorkloadError;
+
+pub use manage::SystemdManager;
+
+/// Which systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The one that started the machine.
+    System,
+    /// That of a user's sessions.
+    User,
+}
+
+/// A unit of systemd.
+pub(super) struct Systemd {
+    spec: ServiceSpec,
+    scope: Scope,
+    name: String,
+    surroundings: Surroundings,
+}
+
+// What a snapshot says, in its facts.
+const TRIGGERS: &str = "triggers";
+const DEPENDANTS: &str = "dependants";
+const MASKED: &str = "masked";
+const STATE: &str = "state";
+const RESTARTS: &str = "restarts";
+
+impl Systemd {
+    pub(super) fn new(spec: &ServiceSpec, scope: Scope, name: &str, surroundings: &Surroundings) -> Self {
+        // As systemctl takes it: without a suffix it is a service.
+        let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+        Self { spec: spec.clone(), scope, name, surroundings: surroundings.clone() }
+    }
+
+    fn connect(&self) -> Result<Bus, Problem> {
+        let (manager, remedy) = match self.scope {
+            Scope::System => ("systemd", "Is this machine managed by systemd, and are you root?"),
+            Scope::User => (
+                "the user's systemd",
+                "Run this as the user who owns the unit, with XDG_RUNTIME_DIR set; `loginctl enable-linger` has it run without a session",
+            ),
+        };
+        let unreachable =
+            |error: zbus::Error| Problem::Unreachable { manager: manager.into(), source: error.into(), remedy };
+        Bus::connect(self.scope, &self.surroundings).map_err(unreachable)
+    }
+
+    fn unit(&self, bus: &Bus) -> Result<Unit, Problem> {
+        Unit::load(bus, &self.name).map_err(Problem::refused("asking for it"))
+    }
+
+    fn look(&self) -> Result<Snapshot, Problem> {
+        let bus = self.connect()?;
+        let unit = self.unit(&bus)?;
+        self.insist_usable(&unit)?;
+        let (dependants, triggers) = related(&bus, &unit).map_err(Problem::refused("asking what depends on it"))?;
+        let mut facts = BTreeMap::from([
+            (STATE.to_owned(), unit.detail()),
+            (TRIGGERS.to_owned(), triggers.join(" ")),
+            (DEPENDANTS.to_owned(), dependants.join(" ")),
+        ]);
+        facts.extend(unit.restarts().map(|restarts| (RESTARTS.to_owned(), restarts.to_string())));
+        if unit.wants_mask() {
+            facts.insert(MASKED.to_owned(), unit.id());
+        }
+        let pids = processes(&bus, &unit.id())?;
+        Ok(Snapshot { spec: self.spec.clone(), was_running: !unit.is_down(), pids, facts })
+    }
+
+    fn insist_usable(&self, unit: &Unit) -> Result<(), Problem> {
+        match unit.load_state().as_str() {
+            "loaded" if unit.refuses_stop() || unit.refuses_start() => Err(Problem::Unsuitable(
+                "its unit says RefuseManualStart= or RefuseManualStop=; name what manages it instead",
+            )),
+            "loaded" => Ok(()),
+            "masked" => Err(Problem::Unsuitable("it is masked; unmask it, or leave it out")),
+            "not-found" => Err(Problem::Unknown {
+                manager: "systemd".into(),
+                remedy: "`systemctl list-units` shows what there is, with --user for a user's",
+            }),
+            _ => Err(Problem::Unsuitable("its unit file has errors; `systemctl status` says which")),
+        }
+    }
+
+    fn bring_down(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
+        let bus = self.connect()?;
+        let mut jobs = Jobs::listen(&bus)?;
+        for trigger in words(was, TRIGGERS) {
+            jobs.run(Action::Stop, &trigger, deadline)?;
+        }
+        if let Some(unit) = was.facts.get(MASKED) {
+            mask(&bus, unit)?;
+        }
+        let before = self.unit(&bus)?;
+        if !before.is_down() {
+            jobs.run(Action::Stop, &before.id(), deadline)?;
+        }
+        self.await_down(&bus, &before.id(), was, deadline)?;
+        let after = self.unit(&bus)?;
+        match after.result().as_str() {
+            "timeout" if !before.is_down() => Err(Problem::Killed {
+                manager: "systemd",
+                limit: after.stop_limit(),
+                remedy: "raise TimeoutStopSec= in its unit, so that it can stop by itself",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until it and what depends on it is down, and no process of theirs is left.
+    fn await_down(&self, bus: &Bus, id: &str, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
+        let units: Vec<_> = [id.to_owned()].into_iter().chain(words(was, DEPENDANTS)).collect();
+        loop {
+            let mut pids = Vec::new();
+            let mut is_down = true;
+            for name in &units {
+                is_down &= Unit::load(bus, name).map_err(Problem::refused("asking whether it is down"))?.is_down();
+                pids.extend(processes(bus, name)?);
+            }
+            match () {
+                () if is_down && pids.is_empty() => return Ok(()),
+                () if deadline.pause() => {}
+                () => return Err(Problem::StillRuns { waited: deadline.waited(), pids }),
+            }
+        }
+    }
+
+    fn bring_up(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
+        let bus = self.connect()?;
+        let mut jobs = Jobs::listen(&bus)?;
+        if let Some(unit) = was.facts.get(MASKED) {
+            unmask(&bus, unit)?;
+        }
+        // A socket cannot be started any more when its service runs; and a timer or a path may start it at once.
+        let (sockets, others): (Vec<_>, Vec<_>) = words(was, TRIGGERS).partition(|name| name.ends_with(".socket"));
+        for socket in sockets {
+            self.raise(&bus, &mut jobs, &socket, deadline)?;
+        }
+        let own = was.was_running.then(|| self.name.clone());
+        for name in own.into_iter().chain(words(was, DEPENDANTS)).chain(others) {
+            self.raise(&bus, &mut jobs, &name, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a unit, and waits until it is up, or has done what it had to do.
+    fn raise(&self, bus: &Bus, jobs: &mut Jobs<'_>, name: &str, deadline: &Deadline) -> Result<(), Problem> {
+        let load = || Unit::load(bus, name).map_err(Problem::refused("asking for it"));
+        let now = load()?;
+        if now.is_active() {
+            return Ok(());
+        }
+        if now.active_state() == "failed" {
+            // It may have been started too often; that is counted, and forgotten with the failure.
+            bus.manager::<()>("ResetFailedUnit", &(name,)).map_err(Problem::refused("forgetting that it failed"))?;
+        }
+        let result = jobs.run(Action::Start, name, deadline)?;
+        loop {
+            let unit = load()?;
+            let has_failed = unit.is_being_restarted() || unit.active_state() == "failed" || result != "done";
+            match () {
+                () if unit.is_active() || unit.is_done() => return Ok(()),
+                () if has_failed || unit.is_down() => return Err(self.failure(name, &unit, &result)),
+                () if deadline.pause() => {}
+                () => return Err(Problem::NotUp { waited: deadline.waited(), detail: unit.detail() }),
+            }
+        }
+    }
+
+    fn failure(&self, name: &str, unit: &Unit, result: &str) -> Problem {
+        let user = if self.scope == Scope::User { "--user " } else { "" };
+        let why = match result {
+            "done" if unit.is_unmet() => ", a condition in its unit is not met".to_owned(),
+            "done" => String::new(),
+            other => format!(", its start job ended as \"{other}\""),
+        };
+        let which = if name == self.name { String::new() } else { format!("{name} is ") };
+        Problem::Failed {
+            detail: format!("{which}{}{why}", unit.detail()),
+            remedy: format!("see `systemctl {user}status {name}` and `journalctl {user}--unit {name}`"),
+        }
+    }
+
+    fn ask(&self) -> Result<Running, Problem> {
+        let bus = self.connect()?;
+        let unit = self.unit(&bus)?;
+        Ok(Running {
+            is_active: unit.is_active(),
+            pids: processes(&bus, &unit.id())?,
+            restarts: unit.restarts(),
+            detail: unit.detail(),
+        })
+    }
+}
+
+impl Service for Systemd {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
+        self.look().map_err(|problem| problem.of(&self.spec))
+    }
+
+    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
+        self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
+    }
+
+    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
+        self.bring_up(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
+    }
+
+    fn state(&self) -> Result<Running, WorkloadError> {
+        self.ask().map_err(|problem| problem.of(&self.spec))
+    }
+}
+
+/// What runs and is stopped along with `unit`, and what is up and would start any of these.
+fn related(bus: &Bus, unit: &Unit) -> zbus::Result<(Vec<String>, Vec<String>)> {
+    let (mut dependants, mut triggers) = (Vec::new(), BTreeSet::new());
+    let mut seen = BTreeSet::from([unit.id()]);
+    let mut ahead = unit.dependants();
+    triggers.extend(unit.triggers());
+    while let Some(name) = ahead.pop() {
+        let dependant = Unit::load(bus, &name)?;
+        if dependant.is_down() || !seen.insert(dependant.id()) {
+            continue;
+        }
+        ahead.extend(dependant.dependants());
+        triggers.extend(dependant.triggers());
+        dependants.push(dependant.id());
+    }
+    let mut up = Vec::new();
+    for name in triggers {
+        if !Unit::load(bus, &name)?.is_down() {
+            up.push(name);
+        }
+    }
+    dependants.retain(|name| !up.contains(name));
+    Ok((dependants, up))
+}
+
+fn words<'a>(was: &'a Snapshot, fact: &str) -> impl Iterator<Item = String> + use<'a> {
+    was.facts.get(fact).into_iter().flat_map(|text| text.split_ascii_whitespace()).map(str::to_owned)
+}
+
+/// All processes in the unit's control group.
+fn processes(bus: &Bus, id: &str) -> Result<Vec<u32>, Problem> {
+    match bus.manager::<Vec<(String, u32, String)>>("GetUnitProcesses", &(id,)) {
+        Ok(found) => Ok(found.into_iter().map(|(_, pid, _)| pid).collect()),
+        // One that is down and that nobody refers to is forgotten as soon as it was looked at.
+        Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSuchUnit") => Ok(Vec::new()),
+        Err(error) => Err(Problem::refused("asking for its processes")(error)),
+    }
+}
+
+fn mask(bus: &Bus, unit: &str) -> Result<(), Problem> {
+    let _: Vec<(String, String, String)> =
+        bus.manager("MaskUnitFiles", &(vec![unit], true, false)).map_err(Problem::refused("masking it for a while"))?;
+    bus.manager("Reload", &()).map_err(Problem::refused("masking it for a while"))
+}
+
+/// Takes away the mask, if there is one.
+fn unmask(bus: &Bus, unit: &str) -> Result<(), Problem> {
+    let gone: Vec<(String, String, String)> =
+        bus.manager("UnmaskUnitFiles", &(vec![unit], true)).map_err(Problem::refused("unmasking it"))?;
+    match gone.is_empty() {
+        true => Ok(()),
+        false => bus.manager("Reload", &()).map_err(Problem::refused("unmasking it")),
+    }
+}

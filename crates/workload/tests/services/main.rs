@@ -1,0 +1,11 @@
+//! Services behind their real managers: what ran is stopped and started again, exactly, and repeating it is harmless.
+
+mod command;
+mod machine;
+mod pidfile;
+mod runit;
+mod systemd;
+
+#[path = "../../../testkit/src/user_systemd.rs"]
+#[allow(missing_docs, clippy::print_stderr)]
+mod user_systemd;
