@@ -126,7 +126,7 @@ fn clear_flags(root: &Beneath, list: &List<'_>, present: &[Present]) -> Result<u
             return Err(EraseError::Replaced(target.path.clone()));
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = fs::open(overwrite::proc_path(&path), flags, Mode::empty());
+        let opened = fs::open(proc_path(&path), flags, Mode::empty());
         let opened = opened.map_err(EraseError::at("opening", &target.path))?;
         let flags = fs::ioctl_getflags(&opened).map_err(EraseError::at(attempt(), &target.path))?;
         let flags = flags.difference(IFlags::IMMUTABLE | IFlags::APPEND);

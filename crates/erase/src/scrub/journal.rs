@@ -20,11 +20,11 @@ const NAME: &str = ".strongroom-scrub-journal";
 const FILES: usize = 4000;
 const LONGEST_NAME: usize = 255;
 
-/// And so many of them get an attribute, which is changed so often. A value of this length has a block of its own, and a block
-/// that changes goes through the journal as a whole.
+/// And on ext4 so many of them get an attribute, which is changed so often. A value that fills most of a block has one of its
+/// own, and a block that changes goes through the journal as a whole.
 const BEARERS: usize = 2000;
 const CHANGES: usize = 4;
-const VALUE: usize = 3000;
+const LONGEST_VALUE: usize = 3000;
 
 /// How long a journal is at most, as mkfs.ext4 makes it.
 const LONGEST_JOURNAL: u64 = 1 << 30;
@@ -65,13 +65,15 @@ pub fn scrub_journal(
     let before = logged();
     observer.observe(&Event::Phase { name: "making the journal wrap", total: Some(target) });
     let workshop = Workshop::open(dir, NAME)?;
+    let block = fs::fstatvfs(dir).map_or(1024, |stat| stat.f_bsize as usize);
+    let value = if before.is_some() { 0 } else { LONGEST_VALUE.min(block / 4 * 3) };
     let mut noise = Noise::new();
     let mut written = 0;
     while written < target {
         if stop.load(Ordering::Relaxed) {
             return Err(EraseError::Stopped);
         }
-        let counted = round(&workshop, &mut noise)?;
+        let counted = round(&workshop, value, &mut noise)?;
         let now = match (before, logged()) {
             (Some(before), Some(now)) => now.saturating_sub(before),
             _ => written + counted,
@@ -84,7 +86,7 @@ pub fn scrub_journal(
 }
 
 /// Many files come, change, and go. How much of that goes through a journal of blocks, at least.
-fn round(workshop: &Workshop<'_>, noise: &mut Noise) -> Result<u64, EraseError> {
+fn round(workshop: &Workshop<'_>, value: usize, noise: &mut Noise) -> Result<u64, EraseError> {
     let mut bearers = Vec::with_capacity(BEARERS);
     let mut counted = 0;
     for number in 0..FILES {
@@ -95,8 +97,8 @@ fn round(workshop: &Workshop<'_>, noise: &mut Noise) -> Result<u64, EraseError> 
     }
     workshop.sync()?;
     counted += NAMES;
-    for _ in 0..CHANGES {
-        counted += change(workshop, &bearers, noise);
+    for _ in 0..if value > 0 { CHANGES } else { 0 } {
+        counted += change(workshop, &bearers, value, noise);
         workshop.sync()?;
     }
     workshop.clear()?;
@@ -105,13 +107,13 @@ fn round(workshop: &Workshop<'_>, noise: &mut Noise) -> Result<u64, EraseError> 
 }
 
 /// Gives each of `names` an attribute of another value. How much room the values take, where the file system has such.
-fn change(workshop: &Workshop<'_>, names: &[Vec<u8>], noise: &mut Noise) -> u64 {
+fn change(workshop: &Workshop<'_>, names: &[Vec<u8>], value: usize, noise: &mut Noise) -> u64 {
     let mut changed = 0;
     for name in names {
         let path = [proc_path(&workshop.dir).as_bytes(), b"/", name].concat();
         // Without attributes, or without room for them, names alone do it, more slowly.
-        match fs::setxattr(&path, c"user.strongroom", noise.next(VALUE), XattrFlags::empty()) {
-            Ok(()) => changed += VALUE as u64,
+        match fs::setxattr(&path, c"user.strongroom", noise.next(value), XattrFlags::empty()) {
+            Ok(()) => changed += value as u64,
             Err(_) => break,
         }
     }
