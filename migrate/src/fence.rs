@@ -240,6 +240,13 @@ impl<'a> Fence<'a> {
 /// Why the running user may not rename the directory `data`, as far as that can be told beforehand.
 pub(crate) fn why_not_ours(data: &Path) -> Option<&'static str> {
     let parent = parent(data);
+    let fixed = |path: &Path| {
+        let flags = open(path).ok().and_then(|dir| flags(&dir).ok()).unwrap_or(IFlags::empty());
+        flags.intersects(IFlags::IMMUTABLE | IFlags::APPEND)
+    };
+    if fixed(parent) {
+        return Some("its parent directory is immutable or append-only");
+    }
     if fs::access(parent, fs::Access::WRITE_OK | fs::Access::EXEC_OK).is_err() {
         return Some("its parent directory cannot be written to");
     }
@@ -248,13 +255,6 @@ pub(crate) fn why_not_ours(data: &Path) -> Option<&'static str> {
     let is_sticky = above.st_mode & libc::S_ISVTX != 0;
     if is_sticky && !me.is_root() && ![above.st_uid, itself.st_uid].contains(&me.as_raw()) {
         return Some("its parent directory is sticky, and both belong to somebody else");
-    }
-    let fixed = |path: &Path| {
-        let flags = open(path).ok().and_then(|dir| flags(&dir).ok()).unwrap_or(IFlags::empty());
-        flags.intersects(IFlags::IMMUTABLE | IFlags::APPEND)
-    };
-    if fixed(parent) {
-        return Some("its parent directory is immutable or append-only");
     }
     fixed(data).then_some("it is immutable or append-only")
 }
