@@ -1,13 +1,15 @@
-//! A tree in memory: the double of whatever files flow out of or into.
+//! A tree in memory: the double of whatever files flow out of or into, or that follows another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Range;
 
 use parking_lot::Mutex;
-use strongroom_tree::{Content, Entry, Filter, Kind, Look, Meta, RelPath, Sink, Source, Stamp, Timestamp, TreeError};
+use strongroom_tree::{
+    Content, Entry, Filter, Kind, Look, Meta, RelPath, Replica, Sink, Source, Stamp, Timestamp, TreeError,
+};
 
-/// A tree in memory.
+/// A tree in memory, whose clock counts changes.
 #[derive(Default)]
 pub struct MemTree(Mutex<Nodes>);
 
@@ -15,6 +17,8 @@ pub struct MemTree(Mutex<Nodes>);
 struct Nodes {
     names: BTreeMap<RelPath, u64>,
     nodes: HashMap<u64, Node>,
+    clock: i64,
+    last: u64,
 }
 
 #[derive(Clone)]
@@ -22,14 +26,16 @@ struct Node {
     kind: Kind,
     meta: Meta,
     content: Vec<u8>,
+    /// Counts what was done to it: the clock of this tree.
+    ctime: i64,
 }
 
 impl MemTree {
     /// A tree with nothing but a root, of mode 0755 and without an owner.
     pub fn new() -> Self {
         let meta = Meta { mode: 0o755, ..Meta::default() };
-        let root = Node { kind: Kind::Directory, meta, content: Vec::new() };
-        let nodes = Nodes { names: [(RelPath::root(), 1)].into(), nodes: [(1, root)].into() };
+        let root = Node { kind: Kind::Directory, meta, content: Vec::new(), ctime: 0 };
+        let nodes = Nodes { names: [(RelPath::root(), 1)].into(), nodes: [(1, root)].into(), clock: 0, last: 1 };
         Self(Mutex::new(nodes))
     }
 }
@@ -48,31 +54,60 @@ impl Nodes {
 
     fn stamp(&self, ino: u64) -> Stamp {
         let links = self.names.values().filter(|other| **other == ino).count() as u64;
-        Stamp { ino, links, ..Stamp::default() }
+        let ctime = Timestamp { seconds: self.nodes[&ino].ctime, nanoseconds: 0 };
+        Stamp { ino, links, ctime, ..Stamp::default() }
     }
 
     fn put(&mut self, entry: &Entry, content: Vec<u8>) -> io::Result<()> {
-        let Some(parent) = entry.path.parent() else {
-            self.nodes.entry(1).and_modify(|root| root.meta = entry.meta.clone());
-            return Ok(());
-        };
+        let Some(parent) = entry.path.parent() else { return self.dress(entry) };
         let parent = self.names.get(&parent).ok_or(io::ErrorKind::NotFound)?;
         if self.nodes[parent].kind != Kind::Directory {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        if self.names.contains_key(&entry.path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let ino = match &entry.kind {
-            Kind::Link { to } => *self.names.get(to).ok_or(io::ErrorKind::NotFound)?,
-            _ => self.nodes.len() as u64 + 1,
+        let to = match &entry.kind {
+            Kind::Link { to } => Some(*self.names.get(to).ok_or(io::ErrorKind::NotFound)?),
+            _ => None,
         };
-        if matches!(entry.kind, Kind::Link { .. }) && self.nodes[&ino].kind == Kind::Directory {
+        if to.is_some_and(|to| self.nodes[&to].kind == Kind::Directory) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
+        match self.names.get(&entry.path).copied() {
+            Some(there) if entry.is_dir() && self.nodes[&there].kind == Kind::Directory => return Ok(()),
+            Some(there) if Some(there) == to => return Ok(()),
+            Some(_) => self.remove(&entry.path),
+            None => {}
+        }
+        let ino = to.unwrap_or(self.last + 1);
+        self.last = self.last.max(ino);
+        self.clock += 1;
         self.names.insert(entry.path.clone(), ino);
-        let node = || Node { kind: entry.kind.clone(), meta: entry.meta.clone(), content };
-        self.nodes.entry(ino).or_insert_with(node);
+        let ctime = self.clock;
+        let node = || Node { kind: entry.kind.clone(), meta: entry.meta.clone(), content, ctime };
+        self.nodes.entry(ino).and_modify(|node| node.ctime = ctime).or_insert_with(node);
+        Ok(())
+    }
+
+    /// Takes away what is at `path` and within; of the root, what is within.
+    fn remove(&mut self, path: &RelPath) {
+        self.clock += 1;
+        let clock = self.clock;
+        let within = |other: &RelPath| other.is_within(path) && !other.is_root();
+        let gone: Vec<_> =
+            self.names.iter().filter(|(other, _)| within(other)).map(|(at, ino)| (at.clone(), *ino)).collect();
+        for (path, ino) in gone {
+            self.names.remove(&path);
+            match self.names.values().any(|other| *other == ino) {
+                true => drop(self.nodes.entry(ino).and_modify(|node| node.ctime = clock)),
+                false => drop(self.nodes.remove(&ino)),
+            }
+        }
+    }
+
+    fn dress(&mut self, entry: &Entry) -> io::Result<()> {
+        self.clock += 1;
+        let ino = self.names.get(&entry.path).ok_or(io::ErrorKind::NotFound)?;
+        let node = self.nodes.get_mut(ino).expect("a name leads to a node");
+        (node.meta, node.ctime) = (entry.meta.clone(), self.clock);
         Ok(())
     }
 }
@@ -115,6 +150,21 @@ impl Sink for MemTree {
     }
 
     fn seal(&self) -> Result<(), TreeError> {
+        Ok(())
+    }
+}
+
+impl Replica for MemTree {
+    fn remove(&self, path: &RelPath) -> Result<(), TreeError> {
+        self.0.lock().remove(path);
+        Ok(())
+    }
+
+    fn dress(&self, entry: &Entry) -> Result<(), TreeError> {
+        self.0.lock().dress(entry).map_err(TreeError::on("dressing", &entry.path))
+    }
+
+    fn sync(&self) -> Result<(), TreeError> {
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use strongroom_event::{Event, Observer};
 
 use crate::crew::{HandOut, crew};
 use crate::{Content, Difference, Entry, Filter, Kind, Look, RelPath, Side, Source, TreeError, What, Xattr};
+use crate::{digest::is_zero, manifest::is_same_stamp};
 
 /// What is compared of two trees. Kinds, names, targets and links always are.
 #[derive(Clone, Copy, Debug)]
@@ -63,19 +64,8 @@ pub fn compare(
     comparison: &Comparison,
     observer: &dyn Observer,
 ) -> Vec<Difference> {
-    let compare = Compare { first, second, comparison, observer, found: Mutex::default() };
-    let buffers = || [vec![0; PIECE], vec![0; PIECE]];
-    crew(
-        comparison.workers,
-        buffers,
-        |buffers, path| compare.work(&path, buffers),
-        |files| compare.walk(filter, files),
-    );
-    let mut found = compare.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    // The workers found theirs when they came to them.
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.truncate(comparison.most);
-    found
+    let wanted = Wanted { content_of: &|_| true, notes_still: false };
+    run(first, second, filter, comparison, wanted, observer).differences
 }
 
 /// What a comparison found.
@@ -91,7 +81,6 @@ pub struct Compared {
 }
 
 /// Like [`compare`], but reads the content only of those files of the first tree for which `content_of` says so.
-#[allow(clippy::unimplemented, unused_variables)]
 pub fn compare_where(
     first: &dyn Source,
     second: &dyn Source,
@@ -100,15 +89,48 @@ pub fn compare_where(
     content_of: &(dyn Fn(&Entry) -> bool + Sync),
     observer: &dyn Observer,
 ) -> Compared {
-    unimplemented!()
+    run(first, second, filter, comparison, Wanted { content_of, notes_still: true }, observer)
+}
+
+/// What is wanted of a comparison.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// Whether the content of a file is to be read.
+    content_of: &'a (dyn Fn(&Entry) -> bool + Sync),
+    /// Whether it is to be told what stood still.
+    notes_still: bool,
+}
+
+fn run(
+    first: &dyn Source,
+    second: &dyn Source,
+    filter: &Filter,
+    comparison: &Comparison,
+    wanted: Wanted<'_>,
+    observer: &dyn Observer,
+) -> Compared {
+    let compare = Compare { first, second, comparison, wanted, observer, found: Mutex::default() };
+    let buffers = || [vec![0; PIECE], vec![0; PIECE]];
+    crew(
+        comparison.workers,
+        buffers,
+        |buffers, path| compare.work(&path, buffers),
+        |files| compare.walk(filter, files),
+    );
+    let mut found = compare.found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // The workers found theirs when they came to them.
+    found.differences.sort_by(|a, b| a.path.cmp(&b.path));
+    found.differences.truncate(comparison.most);
+    found
 }
 
 struct Compare<'a> {
     first: &'a dyn Source,
     second: &'a dyn Source,
     comparison: &'a Comparison,
+    wanted: Wanted<'a>,
     observer: &'a dyn Observer,
-    found: Mutex<Vec<Difference>>,
+    found: Mutex<Compared>,
 }
 
 type Walk<'a> = Peekable<Box<dyn Iterator<Item = Result<Entry, TreeError>> + Send + 'a>>;
@@ -174,7 +196,11 @@ impl Compare<'_> {
             (Kind::File { len: a }, Kind::File { len: b }) if a != b => self.tell(path, What::Length(*a, *b)),
             (Kind::File { .. }, Kind::File { .. }) => {
                 self.metas(first, second);
-                return self.comparison.content || self.comparison.holes;
+                let is_read = self.comparison.content && (self.wanted.content_of)(first);
+                if !is_read && !self.comparison.holes {
+                    self.done(path);
+                }
+                return is_read || self.comparison.holes;
             }
             (Kind::Symlink { target: a }, Kind::Symlink { target: b }) if a != b => self.tell(path, What::Target),
             (Kind::CharDevice { rdev: a }, Kind::CharDevice { rdev: b })
@@ -225,20 +251,48 @@ impl Compare<'_> {
     }
 
     fn contents(&self, path: &RelPath, buffers: &mut [Vec<u8>; 2]) {
-        let first = self.first.open(path).map_err(|error| (Side::First, error.source));
-        let second = self.second.open(path).map_err(|error| (Side::Second, error.source));
-        let compared = first.and_then(|first| Ok((first, second?))).and_then(|(mut first, mut second)| {
-            if self.comparison.content
-                && let Some(what) = self.bytes(&mut *first, &mut *second, buffers)?
-            {
-                return Ok(Some(what));
-            }
-            if self.comparison.holes { holes(&mut *first, &mut *second) } else { Ok(None) }
-        });
-        match compared {
+        match self.open_both(path).and_then(|(first, second)| self.opened(path, first, second, buffers)) {
             Ok(None) => {}
             Ok(Some(what)) => self.tell(path, what),
             Err((side, error)) => self.tell(path, What::Unreadable(side, error.to_string())),
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn open_both(&self, path: &RelPath) -> Result<(Box<dyn Content + '_>, Box<dyn Content + '_>), (Side, io::Error)> {
+        let first = self.first.open(path).map_err(|error| (Side::First, error.source))?;
+        let second = self.second.open(path).map_err(|error| (Side::Second, error.source))?;
+        Ok((first, second))
+    }
+
+    fn opened(
+        &self,
+        path: &RelPath,
+        mut first: Box<dyn Content + '_>,
+        mut second: Box<dyn Content + '_>,
+        buffers: &mut [Vec<u8>; 2],
+    ) -> Result<Option<What>, (Side, io::Error)> {
+        if self.comparison.content {
+            let before = self.wanted.notes_still.then(|| looks(&mut *first, &mut *second)).transpose()?;
+            if let Some(what) = self.bytes(&mut *first, &mut *second, buffers)? {
+                return Ok(Some(what));
+            }
+            if let Some(before) = before {
+                self.note_if_still(path, before, looks(&mut *first, &mut *second)?);
+            }
+        }
+        if self.comparison.holes { holes(&mut *first, &mut *second) } else { Ok(None) }
+    }
+
+    /// Notes that content is the same, if nothing was written to it meanwhile.
+    fn note_if_still(&self, path: &RelPath, before: [Look; 2], after: [Look; 2]) {
+        let is_still = before.iter().zip(&after).all(|(before, after)| {
+            (before.len, before.mtime) == (after.len, after.mtime) && is_same_stamp(&before.stamp, &after.stamp)
+        });
+        let mut found = self.found();
+        found.read += 1;
+        if is_still && before[0].len == before[1].len {
+            found.still.push((path.clone(), before[0]));
         }
     }
 
@@ -251,15 +305,21 @@ impl Compare<'_> {
     ) -> Result<Option<What>, (Side, io::Error)> {
         let mut at = 0;
         loop {
-            let a = first.data_from(at).map_err(of(Side::First))?;
             let b = second.data_from(at).map_err(of(Side::Second))?;
+            let a = self.run_of_first(first, at, b.as_ref()).map_err(of(Side::First))?;
+            let is_hole = b.as_ref().is_none_or(|b| at < b.start);
             let Some(run) = next_run(at, a, b) else { return Ok(None) };
             at = run.start;
             while at < run.end {
                 let len = PIECE.min(usize::try_from(run.end - at).unwrap_or(PIECE));
                 let a = first.read_at(at, &mut of_first[..len]).map_err(of(Side::First))?;
-                let b = second.read_at(at, &mut of_second[..len]).map_err(of(Side::Second))?;
                 self.observer.observe(&Event::Progress(a as u64));
+                // Zeros, where the second has a hole.
+                if is_hole && self.comparison.plainly && a > 0 && is_zero(&of_first[..a]) {
+                    at += a as u64;
+                    continue;
+                }
+                let b = second.read_at(at, &mut of_second[..len]).map_err(of(Side::Second))?;
                 let (a, b) = (&of_first[..a], &of_second[..b]);
                 if a != b {
                     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -273,8 +333,24 @@ impl Compare<'_> {
         }
     }
 
+    /// Where the first has data next: at once, if holes are not to be believed, and up to where one of the second begins or
+    /// ends.
+    fn run_of_first(
+        &self,
+        first: &mut dyn Content,
+        at: u64,
+        second: Option<&Range<u64>>,
+    ) -> io::Result<Option<Range<u64>>> {
+        if !self.comparison.plainly {
+            return first.data_from(at);
+        }
+        let len = first.look()?.len;
+        let border = second.map_or(len, |run| if at < run.start { run.start } else { run.end });
+        Ok((at < len).then_some(at..border.min(len)))
+    }
+
     fn tell(&self, path: &RelPath, what: What) {
-        self.found().push(Difference { path: path.clone(), what });
+        self.found().differences.push(Difference { path: path.clone(), what });
     }
 
     fn done(&self, path: &RelPath) {
@@ -282,10 +358,10 @@ impl Compare<'_> {
     }
 
     fn has_enough(&self) -> bool {
-        self.found().len() >= self.comparison.most
+        self.found().differences.len() >= self.comparison.most
     }
 
-    fn found(&self) -> MutexGuard<'_, Vec<Difference>> {
+    fn found(&self) -> MutexGuard<'_, Compared> {
         self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -317,6 +393,10 @@ fn next_run(at: u64, first: Option<Range<u64>>, second: Option<Range<u64>>) -> O
         (None, second) => second?,
     };
     Some(run.start.max(at)..run.end)
+}
+
+fn looks(first: &mut dyn Content, second: &mut dyn Content) -> Result<[Look; 2], (Side, io::Error)> {
+    Ok([first.look().map_err(of(Side::First))?, second.look().map_err(of(Side::Second))?])
 }
 
 fn holes(first: &mut dyn Content, second: &mut dyn Content) -> Result<Option<What>, (Side, io::Error)> {

@@ -5,6 +5,7 @@
 //! change of the inode only, but writing changes that of the content, so times come last.
 
 use std::{
+    cell::RefCell,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Mutex,
@@ -16,9 +17,14 @@ use rustix::{
 };
 use strongroom_event::Observer;
 
-use crate::{Kind, Lost, Meta, Owners, Planting, RelPath, Timestamp, TreeError, Xattr, Xattrs};
-use crate::{note::Notes, owner::OwnerIds, xattr::set_at};
+use crate::{CannotHold, Kind, Lost, Meta, Owners, Planting, RelPath, Timestamp, TreeError, Xattr, Xattrs};
+use crate::{
+    note::Notes,
+    owner::OwnerIds,
+    xattr::{XattrReader, remove_at, set_at},
+};
 
+const SETTING: &str = "setting an extended attribute of";
 const SET_ID: u32 = 0o6000;
 const CAPABILITY: &[u8] = b"security.capability";
 const ACCESS_LISTS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
@@ -122,11 +128,14 @@ impl<'o> Wardrobe<'o> {
         };
         match (set, self.planting.xattrs) {
             (Ok(()), _) => Ok(()),
-            (Err(errno), Xattrs::Strict) => {
-                let name = strongroom_event::PathText(&xattr.name);
-                let source = io::Error::new(io::Error::from(errno).kind(), format!("{name}: {errno}"));
-                Err(TreeError { attempted: "setting an extended attribute of", path: path.clone(), source })
-            }
+            (Err(errno), Xattrs::Strict) => Err(TreeError::on::<io::Error>(SETTING, path)(match errno {
+                // An attribute that is too long is told like a disk that is full.
+                Errno::NOSPC if !figure.has_room() => errno.into(),
+                Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL | Errno::RANGE | Errno::TOOBIG | Errno::NOSPC => {
+                    CannotHold::Xattr { name: xattr.name.clone(), why: errno.to_string() }.into()
+                }
+                errno => errno.into(),
+            })),
             (Err(errno), Xattrs::Noted) => {
                 self.note(path, Lost::Xattr { name: xattr.name.clone(), why: errno.to_string() });
                 Ok(())
@@ -140,6 +149,27 @@ impl<'o> Wardrobe<'o> {
 }
 
 impl Figure<'_> {
+    /// Takes the extended attributes away that are not wanted.
+    pub fn strip_all_but(self, is_wanted: impl Fn(&[u8]) -> bool) -> rustix::io::Result<()> {
+        let (dir, name) = match self {
+            Figure::Open(fd) => (fd, &b""[..]),
+            Figure::Entry(dir, name) => (dir, name),
+        };
+        thread_local! {
+            static READER: RefCell<XattrReader> = RefCell::default();
+        }
+        let present = READER.with_borrow_mut(|reader| reader.read(dir, name))?;
+        let unwanted = present.iter().filter(|xattr| !is_wanted(&xattr.name));
+        unwanted.into_iter().try_for_each(|xattr| remove_at(dir, name, &xattr.name))
+    }
+
+    /// Whether the disk is not about to be full.
+    fn has_room(self) -> bool {
+        const SOME: u64 = 1 << 20;
+        let (Figure::Open(fd) | Figure::Entry(fd, _)) = self;
+        fs::fstatvfs(fd).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > SOME)
+    }
+
     fn set_mode(self, mode: u32) -> rustix::io::Result<()> {
         let mode = Mode::from_raw_mode(mode);
         match self {

@@ -12,6 +12,7 @@ mod compare;
 mod crew;
 mod delta;
 mod difference;
+mod digest;
 mod dress;
 mod entry;
 mod error;

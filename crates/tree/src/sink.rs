@@ -1,6 +1,7 @@
 //! A directory of this machine as a [`Sink`].
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -26,10 +27,12 @@ pub struct LocalSink<'o> {
     beneath: Beneath,
     wardrobe: Wardrobe<'o>,
     may_make_devices: bool,
+    /// Sockets are made like other nodes, rather than noted.
+    makes_sockets: bool,
     /// Whether syncfs(2) does not reach the disk here, or does not say when it fails.
     syncs_each: bool,
     /// Directories made, to be dressed when nothing more is put into them.
-    unsealed: Mutex<Vec<(RelPath, Meta)>>,
+    unsealed: Mutex<BTreeMap<RelPath, Meta>>,
     /// The directories that entries came for last.
     parents: Mutex<Vec<(RelPath, Arc<OwnedFd>)>>,
 }
@@ -55,6 +58,7 @@ impl<'o> LocalSink<'o> {
             beneath: Beneath::new(root),
             wardrobe,
             may_make_devices: planting.devices,
+            makes_sockets: false,
             unsealed: Mutex::default(),
             parents: Mutex::default(),
         }
@@ -63,6 +67,14 @@ impl<'o> LocalSink<'o> {
     /// What could not be kept so far: the first of it, and how many more there were.
     pub fn notes(&self) -> (Vec<Note>, u64) {
         self.wardrobe.notes.all()
+    }
+
+    /// A sink for a directory that follows another one: directories in it may have access lists already, and nothing is
+    /// noted rather than made.
+    pub(crate) fn for_a_replica(mut self) -> Self {
+        self.wardrobe.inherits = true;
+        self.makes_sockets = true;
+        self
     }
 
     fn make(&self, entry: &Entry, content: Option<&mut dyn Content>) -> Result<(), TreeError> {
@@ -81,6 +93,7 @@ impl<'o> LocalSink<'o> {
             Kind::Fifo => self.make_node(&dir, name, entry, FileType::Fifo, 0),
             Kind::CharDevice { rdev } => self.make_device(&dir, name, entry, FileType::CharacterDevice, *rdev),
             Kind::BlockDevice { rdev } => self.make_device(&dir, name, entry, FileType::BlockDevice, *rdev),
+            Kind::Socket if self.makes_sockets => self.make_node(&dir, name, entry, FileType::Socket, 0),
             Kind::Socket => {
                 self.wardrobe.note(&entry.path, Lost::Socket);
                 Ok(())
@@ -97,7 +110,7 @@ impl<'o> LocalSink<'o> {
     }
 
     fn leave_unsealed(&self, entry: &Entry) {
-        locked(&self.unsealed).push((entry.path.clone(), entry.meta.clone()));
+        locked(&self.unsealed).insert(entry.path.clone(), entry.meta.clone());
     }
 
     fn make_dir(&self, dir: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), TreeError> {
@@ -174,8 +187,48 @@ impl<'o> LocalSink<'o> {
         undone_unless(self.wardrobe.dress(figure, &entry.path, &entry.kind, &entry.meta), dir, name)
     }
 
+    /// Gives what is there all that `entry` has, and takes other attributes away.
+    pub(crate) fn dress_anew(&self, figure: Figure<'_>, entry: &Entry) -> Result<(), TreeError> {
+        let path = &entry.path;
+        let is_wanted = |name: &[u8]| entry.meta.xattrs.iter().any(|xattr| xattr.name == name);
+        figure.strip_all_but(is_wanted).map_err(TreeError::on("removing extended attributes of", path))?;
+        self.wardrobe.dress(figure, path, &entry.kind, &entry.meta)?;
+        match self.syncs_each {
+            true => self.sync_dressed(figure).map_err(TreeError::on("writing to disk", path)),
+            false => Ok(()),
+        }
+    }
+
+    /// What can be opened is synced; on a FUSE file system there is no other way.
+    fn sync_dressed(&self, figure: Figure<'_>) -> rustix::io::Result<()> {
+        match figure {
+            Figure::Open(fd) => fs::fsync(fd),
+            Figure::Entry(dir, name) => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+                match fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode & libc::S_IFMT {
+                    libc::S_IFREG | libc::S_IFDIR => fs::fsync(fs::openat(dir, name, flags, Mode::empty())?),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The directory at `path` is as it should be already.
+    pub(crate) fn forget_to_seal(&self, path: &RelPath) {
+        locked(&self.unsealed).remove(path);
+    }
+
+    /// What was at `path` and within is gone.
+    pub(crate) fn forget_within(&self, path: &RelPath) {
+        locked(&self.parents).retain(|(known, _)| !known.is_within(path) || known.is_root());
+        let mut unsealed = locked(&self.unsealed);
+        let gone: Vec<_> =
+            unsealed.range(path..).map(|(at, _)| at).take_while(|at| at.is_within(path)).cloned().collect();
+        gone.iter().for_each(|path| drop(unsealed.remove(path)));
+    }
+
     /// The directory at `path`, which something is to be made in.
-    fn parent(&self, path: &RelPath) -> rustix::io::Result<Arc<OwnedFd>> {
+    pub(crate) fn parent(&self, path: &RelPath) -> rustix::io::Result<Arc<OwnedFd>> {
         if let Some((_, dir)) = locked(&self.parents).iter().find(|(known, _)| known == path) {
             return Ok(dir.clone());
         }
@@ -198,7 +251,8 @@ impl<'o> LocalSink<'o> {
         }
     }
 
-    fn sync(&self) -> Result<(), TreeError> {
+    /// Makes all of it survive a power cut.
+    pub(crate) fn sync(&self) -> Result<(), TreeError> {
         let syncing = || TreeError::on("writing to disk", &RelPath::root());
         if !self.syncs_each {
             return fs::syncfs(&self.beneath).map_err(syncing());
@@ -217,11 +271,10 @@ impl Sink for LocalSink<'_> {
     }
 
     fn seal(&self) -> Result<(), TreeError> {
-        let mut dirs = std::mem::take(&mut *locked(&self.unsealed));
-        // The deepest first, for a parent may end up without permission to reach them.
-        dirs.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        let dirs = std::mem::take(&mut *locked(&self.unsealed));
         let mut sealed = Ok(());
-        for (path, meta) in &dirs {
+        // The deepest first, for a parent may end up without permission to reach them.
+        for (path, meta) in dirs.iter().rev() {
             sealed = sealed.and(self.seal_dir(path, meta));
         }
         self.sync().and(sealed)

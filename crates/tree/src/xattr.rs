@@ -96,6 +96,16 @@ pub(crate) fn set_at(dir: impl AsFd, name: &[u8], xattr: &Xattr) -> io::Result<(
     fs::lsetxattr(path.as_slice(), xattr.name.as_slice(), &xattr.value, XattrFlags::empty())
 }
 
+/// Removes an attribute of the entry `name` of `dir`; a symbolic link's own.
+pub(crate) fn remove_at(dir: impl AsFd, name: &[u8], attribute: &[u8]) -> io::Result<()> {
+    let mut path = Vec::new();
+    proc_path(&mut path, dir.as_fd(), name);
+    match fs::lremovexattr(path.as_slice(), attribute) {
+        Err(Errno::NODATA) => Ok(()),
+        removed => removed,
+    }
+}
+
 /// `/proc/self/fd/7/name`. The link of procfs leads to the directory, whatever its path is.
 fn proc_path(path: &mut Vec<u8>, dir: BorrowedFd<'_>, name: &[u8]) {
     path.clear();

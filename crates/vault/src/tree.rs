@@ -8,6 +8,7 @@ mod planting;
 mod replica;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -24,14 +25,17 @@ use content::VaultContent;
 use walk::Walk;
 
 /// A vault that is walked, read and filled by paths. As a [`Sink`], entries become those of their owners by number if
-/// this process is root, and its own otherwise.
+/// this process is root, and its own otherwise; what is put replaces what is there, as it does in a
+/// [`Replica`](strongroom_tree::Replica).
 pub struct VaultTree<B: Backing = RealBacking> {
     vault: Arc<Vault<B>>,
     /// The directories that were used last, so that a path is not looked up from the root each time.
-    recent: Mutex<Vec<(RelPath, Arc<Held<B>>)>>,
+    recent: Mutex<Vec<(RelPath, Arc<Dir<B>>)>>,
     /// Directories made, to be dressed when nothing more is put into them.
-    unsealed: Mutex<Vec<Entry>>,
+    unsealed: Mutex<BTreeMap<RelPath, Entry>>,
 }
+
+const DEFAULT_ACCESS_LIST: &[u8] = b"system.posix_acl_default";
 
 /// Directories remembered.
 const RECENT: usize = 32;
@@ -46,36 +50,46 @@ impl<B: Backing> VaultTree<B> {
         Held { vault: self.vault.clone(), node: NodeId::ROOT }
     }
 
+    /// What is made in the root may inherit an access list from it, and so on down.
+    fn known(&self, held: Held<B>) -> Arc<Dir<B>> {
+        let passes_on = self.vault.xattr(held.node, DEFAULT_ACCESS_LIST).is_ok();
+        Arc::new(Dir { held, passes_on })
+    }
+
     /// The entry `name` of a directory.
-    fn child(&self, dir: &Held<B>, name: &[u8]) -> Result<(Held<B>, Attr), VaultError> {
-        let attr = self.vault.lookup(dir.node, name)?;
+    fn child(&self, dir: NodeId, name: &[u8]) -> Result<(Held<B>, Attr), VaultError> {
+        let attr = self.vault.lookup(dir, name)?;
         Ok((Held { vault: self.vault.clone(), node: attr.node }, attr))
     }
 
     /// The directory at `path`.
-    fn dir(&self, path: &RelPath) -> Result<Arc<Held<B>>, VaultError> {
+    fn dir(&self, path: &RelPath) -> Result<Arc<Dir<B>>, VaultError> {
         let (mut below, mut at) = (Vec::new(), path.clone());
         let mut dir = loop {
             if let Some((_, dir)) = self.recent.lock().iter().find(|(known, _)| *known == at) {
                 break dir.clone();
             }
-            let Some(parent) = at.parent() else { break Arc::new(self.root()) };
+            let Some(parent) = at.parent() else {
+                let root = self.known(self.root());
+                self.remember(at, root.clone());
+                break root;
+            };
             below.push(at);
             at = parent;
         };
         for path in below.into_iter().rev() {
             let name = path.name().expect("only the root has no name");
-            let (held, attr) = self.child(&dir, name)?;
+            let (held, attr) = self.child(dir.held.node, name)?;
             if attr.kind != Kind::Directory {
                 return Err(VaultError::NotADirectory);
             }
-            dir = Arc::new(held);
+            dir = self.known(held);
             self.remember(path, dir.clone());
         }
         Ok(dir)
     }
 
-    fn remember(&self, path: RelPath, dir: Arc<Held<B>>) {
+    fn remember(&self, path: RelPath, dir: Arc<Dir<B>>) {
         let mut recent = self.recent.lock();
         if recent.len() == RECENT {
             recent.remove(0);
@@ -83,9 +97,18 @@ impl<B: Backing> VaultTree<B> {
         recent.push((path, dir));
     }
 
+    /// What was at `path` and within is gone, or is something else.
+    fn forget_within(&self, path: &RelPath) {
+        self.recent.lock().retain(|(known, _)| !known.is_within(path));
+        let mut unsealed = self.unsealed.lock();
+        let range = unsealed.range(path..).map(|(at, _)| at);
+        let gone: Vec<_> = range.take_while(|at| at.is_within(path)).cloned().collect();
+        gone.iter().for_each(|path| drop(unsealed.remove(path)));
+    }
+
     fn opened(&self, path: &RelPath) -> Result<VaultContent<B>, VaultError> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Err(VaultError::IsADirectory) };
-        let (held, attr) = self.child(&*self.dir(&parent)?, name)?;
+        let (held, attr) = self.child(self.dir(&parent)?.held.node, name)?;
         if attr.kind != Kind::File {
             return Err(VaultError::InvalidArgument);
         }
@@ -113,6 +136,13 @@ impl<B: Backing> Sink for VaultTree<B> {
     fn seal(&self) -> Result<(), TreeError> {
         self.seal_all()
     }
+}
+
+/// A directory that something is looked for or made in.
+struct Dir<B: Backing> {
+    held: Held<B>,
+    /// Whether it has a default access list, which what is made in it inherits.
+    passes_on: bool,
 }
 
 /// A node with one lookup of it counted, taken back when dropped.

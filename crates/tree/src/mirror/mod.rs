@@ -1,10 +1,30 @@
 //! Bringing a replica to the state of a source, and knowing durably how far that is.
+//!
+//! ```text
+//! per batch:  manifest ← what is about to change   (on the disk)
+//!             act                                  (several threads)
+//!             replica.sync()
+//!             manifest ← what is there now         (on the disk)
+//! ```
+//! Killed anywhere in between, what the manifest is in doubt of is done again. Directories are dressed at the end, the
+//! deepest first, since all that is put into one changes its time; until then the manifest has them as dirty.
+
+mod batch;
+mod copy;
+mod plan;
+mod reading;
+mod reconcile;
+mod round;
 
 use std::sync::atomic::AtomicBool;
 
 use strongroom_event::Observer;
 
 use crate::{Entry, Filter, Manifest, ManifestError, RelPath, Replica, Source, Timestamp, TreeError};
+use copy::Hands;
+pub(crate) use plan::is_same_meta;
+pub use reconcile::{Reconciled, reconcile};
+use round::Round;
 
 /// How a mirror works.
 pub struct Mirroring<'a> {
@@ -13,7 +33,8 @@ pub struct Mirroring<'a> {
     /// When this round began, by the clock that stamps the files of the source. What changed less than two seconds before
     /// is taken for dirty the next time.
     pub round_started: Timestamp,
-    /// What may change without its times telling, because somebody has it open or mapped for writing: read again each time.
+    /// What may change without its times telling, because somebody has it open or mapped for writing: read now, and read
+    /// again the next time.
     pub always_dirty: &'a (dyn Fn(&Entry) -> bool + Sync),
     /// After so many entries a batch is made durable.
     pub batch_entries: usize,
@@ -67,12 +88,22 @@ impl MirrorError {
     pub fn is_no_room(&self) -> bool {
         matches!(self, Self::NoRoom(_) | Self::NoRoomForManifest(_))
     }
+
+    /// What it means that the replica failed.
+    fn of_replica(error: TreeError) -> Self {
+        if error.is_full() { Self::NoRoom(error) } else { Self::Replica(error) }
+    }
+}
+
+impl From<ManifestError> for MirrorError {
+    fn from(error: ManifestError) -> Self {
+        if error.is_full() { Self::NoRoomForManifest(error) } else { Self::Manifest(error) }
+    }
 }
 
 /// Brings `replica` to the state of what passes `filter` of `source`, and `manifest` to what `replica` durably holds.
 ///
-/// The same filter each time. What the source dropped by choice: [`WithoutXattrs`](crate::WithoutXattrs).
-#[allow(clippy::unimplemented, unused_variables)]
+/// The same filter each time. What is dropped by choice: [`WithoutXattrs`](crate::WithoutXattrs).
 pub fn mirror(
     source: &dyn Source,
     filter: &Filter,
@@ -81,25 +112,9 @@ pub fn mirror(
     how: &Mirroring<'_>,
     observer: &dyn Observer,
 ) -> Result<Mirrored, MirrorError> {
-    unimplemented!()
-}
-
-/// What was found when a replica was looked through after a crash.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Entries that the manifest does not know, taken away.
-    pub removed: u64,
-    /// Entries of the manifest that are missing or other, and will be copied again.
-    pub forgotten: u64,
-}
-
-/// After a crash, before the next [`mirror`]: looks through the replica, takes away what the manifest does not know, and
-/// forgets what is missing or not as the manifest says (by metadata; content is not read).
-#[allow(clippy::unimplemented, unused_variables)]
-pub fn reconcile(
-    replica: &dyn Replica,
-    manifest: &mut Manifest,
-    observer: &dyn Observer,
-) -> Result<Reconciled, MirrorError> {
-    unimplemented!()
+    let key = manifest.key().duplicate();
+    let hands = Hands { source, replica, how, observer, key: &key };
+    let done = Round::new(hands, filter, manifest).run()?;
+    manifest.compact_if_worthwhile()?;
+    Ok(done)
 }

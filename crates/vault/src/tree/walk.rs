@@ -86,7 +86,7 @@ impl<'a, B: Backing> Walk<'a, B> {
         if !self.filter.passes_in_passing(&path, is_dir) {
             return Some(None);
         }
-        let found = self.tree.child(&level.dir, &listed.name);
+        let found = self.tree.child(level.dir.node, &listed.name);
         let looked = found.and_then(|(held, attr)| Ok((held, self.entry(&path, &attr)?)));
         Some(Some(match looked {
             Ok((held, entry)) => {
