@@ -39,7 +39,7 @@ pub struct MountLine {
 /// The mounts that process `pid` sees (this process, if it is none), in the order of the kernel: what was mounted over
 /// something comes after it.
 pub fn mounts_of(pid: Option<u32>) -> Result<Vec<MountLine>, WorkloadError> {
-    let path = pid.map_or("/proc/self/mountinfo".into(), |pid| format!("/proc/{pid}/mountinfo"));
+    let path = pid.map_or("/proc/thread-self/mountinfo".into(), |pid| format!("/proc/{pid}/mountinfo"));
     let text = fs::read(&path).map_err(WorkloadError::on("reading", &path))?;
     Ok(text.split(|&byte| byte == b'\n').filter_map(parse).collect())
 }
