@@ -190,6 +190,12 @@ pub enum MigrateError {
         /// What failed.
         cause: Box<MigrateError>,
     },
+    /// Nothing was carried back: services go on with the vault, and the original is as it was at the cut-over.
+    #[error("{cause}; nothing of the original was changed, and the services go on with the vault")]
+    NotCarried {
+        /// What failed.
+        cause: Box<MigrateError>,
+    },
     /// A failure, and another one on the way back. Only a person can decide.
     #[error("{cause}; and undoing it failed as well: {undo}")]
     NotUndone {
@@ -225,7 +231,7 @@ impl MigrateError {
             MigrateError::Tree(error) => error.is_full(),
             MigrateError::Manifest(error) => error.is_full(),
             MigrateError::Path(error) | MigrateError::Journal(JournalError::Path(error)) => is_full(&error.source),
-            MigrateError::BackedOut { cause } | MigrateError::RolledBack { cause } => cause.is_full(),
+            MigrateError::BackedOut { cause } | MigrateError::NotCarried { cause } | MigrateError::RolledBack { cause } => cause.is_full(),
             _ => false,
         }
     }

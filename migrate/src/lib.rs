@@ -13,17 +13,20 @@
 
 pub mod boot;
 mod carry;
+mod decrypt;
 mod engine;
 mod error;
 mod fence;
+mod finalize;
 mod host;
 mod ledger;
 mod place;
 mod plan;
+mod rollback;
 mod state;
 mod survey;
 
-pub use carry::{Carry, Carrying, Fresh, Paths, Porter};
+pub use carry::{Carry, Carrying, Fresh, Paths, Point, Porter};
 pub use engine::{
     BackedUp, CaughtUp, CutOver, Finished, Found, Frozen, Healthy, Migration, Outcome, Phase, Planned, Quiescing,
     Rollback, Round, Side, Status, Stopped, Stuck, Verification, Verified, Window, begin, find, recover, status,
@@ -35,6 +38,7 @@ pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, 
 pub use ledger::{Ledger, Mark, Moment, Record};
 pub use place::Place;
 pub use plan::{Accepted, BackupChoice, BootKind, BootSecret, Check, Direction, Erasure, Identity, MigrationId, Plan};
+pub use rollback::{Back, Carried, Destination, Returned};
 pub use state::State;
 pub use survey::{
     Ballast, Caution, Counts, Estimate, Examples, Fuse, Kinds, Need, Refusal, Role, Survey, SurveyRequest, probe,

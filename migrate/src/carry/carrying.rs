@@ -56,7 +56,7 @@ impl Carrying {
     }
 
     /// What differs between two listings.
-    pub(super) fn between(
+    pub(crate) fn between(
         was: &[Entry],
         now: &[Entry],
         has_content_of: &dyn Fn(&RelPath, &RelPath) -> bool,
@@ -100,7 +100,7 @@ impl Carrying {
     }
 
     /// Nothing is known but that this could not be read.
-    pub(super) fn unreadable(failed: &[TreeError]) -> Self {
+    pub(crate) fn unreadable(failed: &[TreeError]) -> Self {
         let mut carrying = Self::default();
         failed.iter().for_each(|error| carrying.unreadable.add(format!("{}: {}", error.path, error.source)));
         carrying
@@ -108,7 +108,7 @@ impl Carrying {
 }
 
 /// What differs by names, kinds, lengths, times and metadata, without reading any content.
-pub(super) fn by_times(was: &[Entry], now: &[Entry]) -> Carrying {
+pub(crate) fn by_times(was: &[Entry], now: &[Entry]) -> Carrying {
     let times = |entries: &[Entry]| -> BTreeMap<RelPath, _> {
         entries.iter().map(|entry| (entry.path.clone(), entry.meta.mtime)).collect()
     };

@@ -16,7 +16,7 @@ use crate::MigrateError;
 
 /// Whether two have the same metadata, as far as a copy has it: names of owners are those of the machine, and the
 /// permissions of a symbolic link mean nothing.
-pub(super) fn is_same_meta(one: &Meta, other: &Meta, kind: &Kind) -> bool {
+pub(crate) fn is_same_meta(one: &Meta, other: &Meta, kind: &Kind) -> bool {
     let is_link = matches!(kind, Kind::Symlink { .. });
     let own = |meta: &Meta| (meta.uid, meta.gid, meta.mtime, if is_link { 0 } else { meta.mode });
     own(one) == own(other) && one.xattrs == other.xattrs
@@ -54,7 +54,7 @@ pub(super) fn dress(tree: &dyn Replica, entries: &[Entry]) -> Result<(), TreeErr
 }
 
 /// The path of an entry of the tree at `root`.
-pub(super) fn within(root: &Path, path: &RelPath) -> PathBuf {
+pub(crate) fn within(root: &Path, path: &RelPath) -> PathBuf {
     if path.is_root() { root.to_owned() } else { root.join(OsStr::from_bytes(path.as_bytes())) }
 }
 

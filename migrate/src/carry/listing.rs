@@ -6,7 +6,7 @@ use strongroom_event::Observer;
 use strongroom_tree::{Comparison, Content, Entry, Filter, Kind, RelPath, Source, TreeError, compare};
 
 /// All entries of a tree, in the order of a walk; or what of it could not be read.
-pub(super) fn list(tree: &dyn Source, filter: &Filter) -> Result<Vec<Entry>, Vec<TreeError>> {
+pub(crate) fn list(tree: &dyn Source, filter: &Filter) -> Result<Vec<Entry>, Vec<TreeError>> {
     let (mut entries, mut failed) = (Vec::new(), Vec::new());
     for entry in tree.entries(filter) {
         match entry {
@@ -21,7 +21,7 @@ pub(super) fn list(tree: &dyn Source, filter: &Filter) -> Result<Vec<Entry>, Vec
 ///
 /// Files of one length that were changed last at one time are taken to be the same, so that not everything is read twice:
 /// all of it is compared in the end, and whatever proves to differ is doubted in the next attempt.
-pub(super) struct Contents<'a> {
+pub(crate) struct Contents<'a> {
     original: &'a dyn Source,
     vault: &'a dyn Source,
     differing: HashSet<RelPath>,
@@ -29,7 +29,7 @@ pub(super) struct Contents<'a> {
 
 impl<'a> Contents<'a> {
     /// Reads the files of which times do not tell, and the doubted ones.
-    pub(super) fn look(
+    pub(crate) fn look(
         (original, was): (&'a dyn Source, &[Entry]),
         (vault, now): (&'a dyn Source, &[Entry]),
         doubted: &BTreeSet<RelPath>,
@@ -50,7 +50,7 @@ impl<'a> Contents<'a> {
 
     /// Whether the file that is at `now` in the vault has the content of the one that was at `was`. What cannot be read
     /// differs: making it anew will tell why.
-    pub(super) fn are_same(&self, now: &RelPath, was: &RelPath) -> bool {
+    pub(crate) fn are_same(&self, now: &RelPath, was: &RelPath) -> bool {
         if now == was {
             return !self.differing.contains(now);
         }

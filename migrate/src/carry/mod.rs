@@ -34,10 +34,11 @@ use strongroom_tree::{
     What, compare,
 };
 
+pub(crate) use carrying::by_times;
 pub use carrying::{Carrying, Paths};
-use dressing::{is_same_meta, within};
+pub(crate) use dressing::{is_same_meta, within};
 use layout::{Layout, layout};
-use listing::{Contents, list};
+pub(crate) use listing::{Contents, list};
 use staging::{Obstacles, Staging, joined};
 
 use crate::{Accepted, MigrateError, Place, Plan, Staged, State};
@@ -69,6 +70,15 @@ pub struct Carry<'a> {
     porter: Porter<'a>,
 }
 
+/// How far a carry-back is.
+#[derive(Clone, Copy, Debug)]
+pub enum Point<'p> {
+    /// The original is what the vault is, and can still be taken back.
+    About,
+    /// It is so for good.
+    Committed(&'p Carrying),
+}
+
 /// Mounts the vault for us alone, read anew from the disk.
 pub type Fresh<'f> = &'f mut dyn FnMut() -> Result<Box<dyn Staged>, MigrateError>;
 
@@ -98,7 +108,7 @@ impl<'a> Carry<'a> {
             Ok(entries) => entries,
             Err(failed) => return Ok(Carrying::unreadable(&failed)),
         };
-        Ok(carrying::by_times(&was, &now))
+        Ok(by_times(&was, &now))
     }
 
     /// After a kill: takes back what was not committed. Whether it had been committed; `committed` is called then, before
@@ -118,13 +128,13 @@ impl<'a> Carry<'a> {
         }
     }
 
-    /// Makes the original what `vault` is, verified through `fresh`; calls `committed` when that is so for good, and then
-    /// lets go of the old. If anything fails before, the original is as it was.
+    /// Makes the original what `vault` is, verified through `fresh`; calls `at` before that is so for good and after it, and
+    /// then lets go of the old. If anything fails before, the original is as it was.
     pub fn apply(
         &self,
         vault: &dyn Source,
         fresh: Fresh<'_>,
-        committed: &mut dyn FnMut(&Carrying) -> Result<(), MigrateError>,
+        at: &mut dyn FnMut(Point<'_>) -> Result<(), MigrateError>,
     ) -> Result<Carrying, MigrateError> {
         let mut attempt = Attempt::default();
         loop {
@@ -133,8 +143,12 @@ impl<'a> Carry<'a> {
                 Ended::Equal(swap, mut carrying) => {
                     carrying.unreadable = attempt.unreadable;
                     carrying.left_behind = attempt.left_behind;
-                    self.commit(swap, &mut || committed(&carrying))?;
-                    return Ok(carrying);
+                    if let Err(error) = at(Point::About) {
+                        drop(swap);
+                        return self.taken_back(Err(error));
+                    }
+                    self.commit(swap, &mut || at(Point::Committed(&carrying)))?;
+                    return Ok(*carrying);
                 }
                 Ended::Obstructed(obstacles) => attempt.leave(obstacles, self.porter.leaves_obstacles)?,
                 Ended::Different(differences) => attempt.doubt(differences)?,
@@ -158,7 +172,7 @@ impl<'a> Carry<'a> {
         let carrying =
             Carrying::between(&was, &now, &has_content_of, &|was, now, kind| self.is_dressed(was, now, kind));
         match self.change(vault, fresh, &filter, (&was, &now), &layout) {
-            Ok(Ok(swap)) => Ok(Ended::Equal(swap, carrying)),
+            Ok(Ok(swap)) => Ok(Ended::Equal(swap, Box::new(carrying))),
             Ok(Err(ended)) => self.taken_back(Ok(ended)),
             Err(error) => self.taken_back(Err(error)),
         }
@@ -325,7 +339,7 @@ impl<'a> Carry<'a> {
 /// How an attempt ended that was taken back, or not.
 enum Ended {
     /// Performed, and found equal: to be committed.
-    Equal(Swap, Carrying),
+    Equal(Swap, Box<Carrying>),
     /// Something cannot be read, or not be held.
     Obstructed(Obstacles),
     /// Performed, and not equal after all.
@@ -409,7 +423,7 @@ impl Dressings {
 }
 
 /// A socket is of the program that listens there: it is not data, and cannot be copied.
-fn without_sockets(entries: Vec<Entry>) -> (Vec<Entry>, Vec<RelPath>) {
+pub(crate) fn without_sockets(entries: Vec<Entry>) -> (Vec<Entry>, Vec<RelPath>) {
     let (sockets, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.kind == Kind::Socket);
     (entries, sockets.into_iter().map(|entry| entry.path).collect())
 }

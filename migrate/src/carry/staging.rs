@@ -241,10 +241,9 @@ struct Watched<'a> {
 
 impl Watched<'_> {
     fn seen<T>(&mut self, read: io::Result<T>) -> io::Result<T> {
-        read.map_err(|error| {
+        read.inspect_err(|error| {
             let copy = io::Error::new(error.kind(), error.to_string());
             self.failed.get_or_insert(copy);
-            error
         })
     }
 }

@@ -11,14 +11,16 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use strongroom_durable::PathError;
 
 use super::{Finished, Side, world::AtPath};
-use crate::{MigrateError, Migration, State};
+use crate::{Direction, MigrateError, Migration, State};
 
 impl Migration<'_> {
     /// Writes what will mount the vault, here and at boot, without using it.
     pub(crate) fn prepare_mount(&mut self) -> Result<(), MigrateError> {
         self.phase("preparing the mount");
         self.intend(State::CutoverIntent, &())?;
-        self.host.mounter().prepare(&self.plan)?;
+        if self.plan.direction == Direction::Encrypt {
+            self.host.mounter().prepare(&self.plan)?;
+        }
         self.reached(State::CutoverIntent, &())
     }
 

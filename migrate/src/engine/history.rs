@@ -3,7 +3,7 @@
 use strongroom_workload::Snapshot;
 
 use super::{Healthy, Quiescing, Round, Window};
-use crate::{Mark, Record, State, ledger::facts_of};
+use crate::{Mark, Record, Returned, State, ledger::facts_of};
 
 /// The records of a migration.
 #[derive(Clone, Copy)]
@@ -23,7 +23,8 @@ impl<'a> History<'a> {
 
     /// Whether the copy is the truth.
     pub(crate) fn is_committed(self) -> bool {
-        let back = self.position(State::RolledBack);
+        // What was changed is carried back from here on, wherever the path leads.
+        let back = self.position(State::RolledBack).max(self.position(State::RollingBack));
         self.position(State::Cutover).is_some_and(|at| back.is_none_or(|back| back < at))
     }
 
@@ -82,6 +83,7 @@ impl<'a> History<'a> {
         let of = |record: &Record| match record.state {
             State::Copied => facts_of::<Round>(record).map(|round| round.windows),
             State::Healthy => facts_of::<Healthy>(record).map(|healthy| healthy.windows),
+            State::RolledBack => facts_of::<Returned>(record).map(|returned| returned.windows),
             _ => None,
         };
         self.0.iter().filter(|record| record.mark == Mark::Done).filter_map(of).flatten().collect()

@@ -52,6 +52,7 @@ pub(crate) use locks::Locks;
 pub use recover::recover;
 pub use status::{Phase, Rollback, Status, status};
 pub use verify::{Verification, verify};
+pub(crate) use sides::Readable;
 pub(crate) use world::AtPath;
 
 /// A migration that belongs to this process.
@@ -164,7 +165,9 @@ impl<'h> Migration<'h> {
             Step::Start => self.start(),
             Step::AwaitHealth => self.see_health(),
             Step::Soak => self.begin_soak(),
-            Step::Finalize | Step::RollBack | Step::Rest => return Ok(false),
+            Step::RollBack => self.step_back(),
+            Step::Finalize => self.step_of_finalize(),
+            Step::Rest => return Ok(false),
         }
         .map(|()| true)
     }

@@ -4,7 +4,7 @@ use super::{
     AtPath,
     facts::{BackedUp, Ready},
 };
-use crate::{Accepted, BackupChoice, Ballast, MigrateError, Migration, Plan, State, Survey, probe};
+use crate::{Accepted, BackupChoice, Ballast, Direction, MigrateError, Migration, Plan, State, Survey, probe};
 
 impl Migration<'_> {
     /// Looks at everything that can be checked beforehand, and takes the room that will be needed. The world may have
@@ -45,6 +45,9 @@ impl Migration<'_> {
     /// Makes the vault, or finds that it is made, and tries in it one of each kind that it is to hold.
     pub(crate) fn make_target(&mut self) -> Result<(), MigrateError> {
         self.intend(State::TargetMade, &())?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.make_plaintext_directory();
+        }
         self.phase("making the vault");
         self.host.vaults().create(&self.plan)?;
         let dropped = dropped(&self.plan);

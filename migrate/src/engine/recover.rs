@@ -49,6 +49,7 @@ impl Migration<'_> {
     pub(crate) fn restore(&mut self, when: When) -> Result<(), MigrateError> {
         match self.state() {
             // Their steps look for themselves.
+            State::RollingBack if when == When::AtBoot => return self.open_path(),
             State::RollbackIntent | State::RollingBack | State::RolledBack | State::Done => return Ok(()),
             _ => {}
         }
@@ -72,6 +73,11 @@ impl Migration<'_> {
                 ),
             }),
         }
+    }
+
+    /// The same as [`recover`] does, for whoever is about to do something else.
+    pub(crate) fn look_after_crash(&mut self) -> Result<(), MigrateError> {
+        self.restore(When::Now)
     }
 
     fn restore_copy(&mut self, when: When) -> Result<(), MigrateError> {

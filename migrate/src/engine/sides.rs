@@ -36,7 +36,9 @@ impl Readable {
 impl Migration<'_> {
     /// The tree that is copied, as it lies now.
     pub(crate) fn source(&mut self) -> Result<Readable, MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.source_decrypting();
+        }
         Ok(Readable::Here(match self.at_path_for_sure()? {
             AtPath::Source => self.plan.data.clone(),
             _ => self.plan.aside.clone(),
@@ -48,14 +50,18 @@ impl Migration<'_> {
         &mut self,
         act: impl FnOnce(&dyn Replica, &dyn Observer) -> Result<T, MigrateError>,
     ) -> Result<T, MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.with_plaintext(act);
+        }
         let observer = self.observer.clone();
         act(self.vault()?.tree(), &*observer)
     }
 
     /// The copy, read anew from the disk, by what did not write it.
     pub(crate) fn fresh_target(&mut self) -> Result<Readable, MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.fresh_plaintext();
+        }
         let stage = self.plan.stage.clone();
         let vault = self.vault()?;
         vault.sync()?;
@@ -64,7 +70,9 @@ impl Migration<'_> {
 
     /// Sees to it that the path leads nowhere. Doing it again is nothing.
     pub(crate) fn shut(&mut self) -> Result<(), MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.shut_decrypting();
+        }
         if Fence::of(&self.plan).raise()? == Guard::Permissions {
             let why = "the empty directory at the path of the data cannot be made immutable here: only its permissions \
                        keep programs from writing into it";
@@ -75,16 +83,20 @@ impl Migration<'_> {
 
     /// Sees to it that the path leads to the source again. Doing it again is nothing.
     pub(crate) fn reopen(&mut self) -> Result<(), MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.reopen_decrypting();
+        }
         if matches!(self.at_path_for_sure()?, AtPath::Target(_) | AtPath::Dead) {
             self.host.mounter().umount(&self.plan)?;
         }
-        Ok(Fence::of(&self.plan).lower()?)
+        Ok(self.with_fence(|fence| fence.lower())?)
     }
 
     /// Sees to it that the path leads to the copy, the way it will after the next start of the machine.
     pub(crate) fn bring_up(&mut self) -> Result<(), MigrateError> {
-        self.only_encrypting()?;
+        if self.plan.direction == Direction::Decrypt {
+            return self.bring_up_plaintext();
+        }
         // The mount needs the vault for itself.
         self.close_vault();
         match self.at_path_for_sure()? {
@@ -104,12 +116,5 @@ impl Migration<'_> {
         let frozen: Option<CaughtUp> = self.ledger.fact(State::CaughtUp);
         let manifest = frozen.map_or_else(String::new, |frozen| frozen.manifest);
         self.reached_sealed(State::Cutover, &CutOver { manifest, device })
-    }
-
-    fn only_encrypting(&self) -> Result<(), MigrateError> {
-        match self.plan.direction {
-            Direction::Encrypt => Ok(()),
-            Direction::Decrypt => Err(MigrateError::NotNow { state: self.state(), verb: "taken back by these steps" }),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the world says, whatever the journal remembers: which tree the path of the data leads to.
 
-use crate::{Fence, Fenced, Guard, MigrateError, Migration, Standing};
+use crate::{Direction, Fenced, Guard, MigrateError, Migration, Standing};
 
 /// What is at the path of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub(crate) enum AtPath {
 impl Migration<'_> {
     /// Looks what is at the path of the data. Nothing is touched.
     pub(crate) fn at_path(&self) -> Result<AtPath, MigrateError> {
+        if self.plan.direction == Direction::Decrypt {
+            return self.at_path_decrypting();
+        }
         // A mount hides what the fence looks at, so it is asked for first.
         match self.host.mounter().standing(&self.plan)? {
             Standing::Ours(device) => return Ok(AtPath::Target(device)),
@@ -27,7 +30,7 @@ impl Migration<'_> {
             Standing::Foreign => return Ok(AtPath::Strange("something else is mounted there".into())),
             Standing::Absent => {}
         }
-        Ok(match Fence::of(&self.plan).look()? {
+        Ok(match self.with_fence(|fence| fence.look())? {
             Fenced::Down => AtPath::Source,
             Fenced::Up(Guard::Covered) => AtPath::Strange("something is mounted there that is not the vault".into()),
             Fenced::Up(_) => AtPath::Shut,

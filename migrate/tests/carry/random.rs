@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use strongroom_event::Silent;
-use strongroom_migrate::{Carry, MigrateError, Place, Porter};
+use strongroom_migrate::{Carry, MigrateError, Place, Point, Porter};
 use strongroom_tree::LocalTree;
 
 use crate::world::{Op, World, listing, op};
@@ -24,8 +24,8 @@ fn carried(world: &World) {
     assert_eq!(world.litter(), [""; 0], "taken back");
     let foreseen = carry.preview(&vault).unwrap();
     let mut committed = 0;
-    let mut count = |_: &_| {
-        committed += 1;
+    let mut count = |point: Point<'_>| {
+        committed += u32::from(matches!(point, Point::Committed(_)));
         Ok(())
     };
     carry.apply(&vault, &mut || world.fresh(), &mut count).unwrap();

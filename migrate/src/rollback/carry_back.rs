@@ -1,0 +1,152 @@
+//! After the cut-over: services are stopped, the path is shut, and what was changed comes home; or services go on with the
+//! vault.
+
+use strongroom_durable::PathError;
+use strongroom_tree::Source;
+
+use super::{Back, Carried, Destination};
+use crate::{
+    Carry, Carrying, Direction, MigrateError, Migration, Porter, Side, State, Stopped, carry::Point, engine::AtPath,
+};
+
+impl Migration<'_> {
+    pub(super) fn carry_back(&mut self) -> Result<(), MigrateError> {
+        let back = self.back();
+        let Err(cause) = self.try_to_carry(&back) else { return Ok(()) };
+        if self.state() != State::RollbackIntent || back.to != Destination::Now {
+            return Err(cause);
+        }
+        match self.go_on_with_copy() {
+            Ok(()) => Err(MigrateError::NotCarried { cause: Box::new(cause) }),
+            Err(undo) => Err(MigrateError::NeedsOperator {
+                why: format!(
+                    "{cause}; nothing of the original was changed; and starting the services again failed: {undo}"
+                ),
+                next: format!("see to it and run `strongroom migrate resume {}`", self.plan.data.display()),
+            }),
+        }
+    }
+
+    fn try_to_carry(&mut self, back: &Back) -> Result<(), MigrateError> {
+        // From here on a crash may leave services down, or the path shut.
+        self.host.mounter().arm(&self.plan)?;
+        self.phase("stopping services");
+        let stopped = self.stop_services()?;
+        self.intend(State::RollingBack, &Stopped { stopped })?;
+        if let Destination::Archive(archive) = &back.to {
+            return self.restore_archive(archive);
+        }
+        match self.plan.direction {
+            Direction::Decrypt => self.return_to_vault(back),
+            Direction::Encrypt => self.return_to_plaintext(back),
+        }
+    }
+
+    fn return_to_plaintext(&mut self, back: &Back) -> Result<(), MigrateError> {
+        self.shut_out_copy()?;
+        self.refuse_holders(&self.plan.aside.clone())?;
+        let (observer, host) = (self.observer.clone(), self.host);
+        let is_to_stop = || host.is_to_stop();
+        let porter = Porter {
+            workers: host.workers(),
+            leaves_obstacles: back.leaves_obstacles,
+            observer: &*observer,
+            is_to_stop: &is_to_stop,
+        };
+        let carry = Carry::new(&self.plan, &self.place, porter);
+        if carry.recover(&mut || self.record_carried(None))? {
+            return Ok(());
+        }
+        match back.to {
+            Destination::Now => self.carry_now(&carry),
+            _ => self.give_up_changes(&carry),
+        }
+    }
+
+    fn carry_now(&mut self, carry: &Carry<'_>) -> Result<(), MigrateError> {
+        self.journal_key()?;
+        self.vault()?;
+        // Lent, so that the journal can be written meanwhile.
+        let vault = self.vault.take().expect("it was opened just now");
+        let stage = self.plan.stage.clone();
+        let mut fresh = || {
+            vault.sync()?;
+            Ok(vault.stage(&stage)?)
+        };
+        let carried = carry.apply(vault.tree(), &mut fresh, &mut |point| match point {
+            // From the commit on nothing may mount the vault by itself.
+            Point::About => Ok(self.host.mounter().withdraw(&self.plan)?),
+            Point::Committed(carrying) => self.record_carried(Some(carrying)),
+        });
+        carried.map(drop)
+    }
+
+    /// The vault cannot be read, or is not to be: all that was changed in it is lost, and listed as far as that goes.
+    fn give_up_changes(&mut self, carry: &Carry<'_>) -> Result<(), MigrateError> {
+        self.phase("looking what is lost");
+        let lost = self.vault().map_err(|error| error.to_string()).and_then(|vault| {
+            let vault: &dyn Source = vault.tree();
+            carry.preview(vault).map_err(|error| error.to_string())
+        });
+        let lost = lost.unwrap_or_else(|why| {
+            let mut unknown = Carrying::default();
+            unknown.unreadable.add(format!(
+                "the vault cannot be opened ({why}): what was changed in it since the cut-over, and under which names, \
+                 cannot be known"
+            ));
+            unknown
+        });
+        self.host.mounter().withdraw(&self.plan)?;
+        self.reached(State::RollingBack, &Carried { lost: Some(lost), ..Carried::default() })
+    }
+
+    fn record_carried(&mut self, carrying: Option<&Carrying>) -> Result<(), MigrateError> {
+        let carried = Carried { carried: carrying.cloned(), ..Carried::default() };
+        self.reached(State::RollingBack, &carried)
+    }
+
+    /// Takes the copy away from the path, which leads nowhere then.
+    pub(super) fn shut_out_copy(&mut self) -> Result<(), MigrateError> {
+        self.phase("shutting the path");
+        if matches!(self.at_path_for_sure()?, AtPath::Target(_) | AtPath::Dead) {
+            self.host.mounter().umount(&self.plan)?;
+        }
+        match self.at_path_for_sure()? {
+            AtPath::Shut => Ok(()),
+            found => Err(MigrateError::Broken {
+                invariant: "I3",
+                before: State::RollingBack,
+                why: format!("{} is not shut: {found:?}", self.plan.data.display()),
+            }),
+        }
+    }
+
+    /// Nothing was carried: services go on with what is the truth.
+    fn go_on_with_copy(&mut self) -> Result<(), MigrateError> {
+        self.phase("going on with the vault");
+        self.host.mounter().prepare(&self.plan)?;
+        self.bring_up()?;
+        self.start_services(Side::Vault)
+    }
+
+    pub(super) fn restore_archive(&mut self, archive: &std::path::Path) -> Result<(), MigrateError> {
+        self.phase("restoring the archive");
+        let target = self.restored();
+        match std::fs::remove_dir_all(&target) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(PathError::on("removing", &target)(error).into());
+            }
+            _ => {}
+        }
+        super::archive::make_private(&target)?;
+        self.host.archiver().restore(&self.plan, archive, &target)?;
+        let lost = self.missing_in_archive(&target);
+        if matches!(self.at_path()?, AtPath::Target(_) | AtPath::Dead) {
+            self.close_vault();
+            self.host.mounter().umount(&self.plan)?;
+        }
+        self.host.mounter().withdraw(&self.plan)?;
+        let restored = crate::Identity::of(&target).map_err(PathError::on("looking at", &target))?;
+        self.reached(State::RollingBack, &Carried { carried: None, lost, restored: Some(restored) })
+    }
+}
