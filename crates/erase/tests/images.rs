@@ -66,7 +66,7 @@ impl Case {
         let markers = Markers::choose();
         markers.plant(open(&tree).as_fd()).unwrap();
         (self.meanwhile)(&tree);
-        let look = |mounted| {
+        let look = |mounted: bool| {
             let mounted = mounted.then(|| open(&image.at));
             let mounted = mounted.as_ref().map(AsFd::as_fd);
             prove(&image.file, mounted, &markers, None, &Silent, &AtomicBool::new(false)).unwrap()
@@ -289,7 +289,7 @@ fn a_sparse_file_of_a_tebibyte_is_erased_on_an_image_of_64_mebibytes() {
         let bearer = markers.plant(open(&tree).as_fd()).unwrap();
         let file = File::create(tree.join("sparse")).unwrap();
         file.set_len(1 << 40).unwrap();
-        [0, 1 << 30, (1 << 40) - 5].map(|at| file.write_all_at(b"data!", at).unwrap());
+        [0, 1 << 30, (1 << 40) - 5].iter().for_each(|&at| file.write_all_at(b"data!", at).unwrap());
         drop(file);
         let erased = erase(&tree, &list(&tree), &Erasing::default()).unwrap();
         assert_eq!(erased.files as usize, 1 + bearer.len() - 3);

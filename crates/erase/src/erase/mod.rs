@@ -58,17 +58,18 @@ pub fn erase(
     announce(&reckoning, how, observer);
     let mut erased = Erased { missing: (list.len() - 1 - reckoning.present.len()) as u64, ..Erased::default() };
     erased.flags_cleared = clear_flags(&root, &list, &reckoning.present)?;
+    let names = Mutex::new(reckoning.names);
     let overwriting = Overwriting {
         root: &root,
         list: &list,
-        names: &reckoning.names,
+        names: &names,
         how,
         observer,
         stop,
         done: Mutex::new(HashSet::new()),
         written: 0.into(),
     };
-    let mut retiring = Retiring::new(&root, &list, Aside::open(&root, &list)?, observer, stop);
+    let mut retiring = Retiring::new(&root, &list, &names, Aside::open(&root, &list)?, observer, stop);
     for batch in batches(&reckoning.present, how) {
         let named: Vec<_> = batch.iter().map(|present| list.target(present.index)).collect();
         record(Batch::Before(&named)).map_err(EraseError::Record)?;
@@ -76,7 +77,7 @@ pub fn erase(
         sync(top.as_fd())?;
         let taken = retiring.take(batch, &outcomes, &mut erased)?;
         sync(top.as_fd())?;
-        retiring.unlink(taken, &mut erased)?;
+        retiring.unlink(&taken, &mut erased)?;
         note(&named, &outcomes, &mut erased);
         record(Batch::After(&named)).map_err(EraseError::Record)?;
     }

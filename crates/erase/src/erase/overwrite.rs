@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
-        Mutex,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
@@ -54,8 +54,9 @@ pub(super) enum Outcome {
 pub(super) struct Overwriting<'a> {
     pub(super) root: &'a Beneath,
     pub(super) list: &'a List<'a>,
-    /// How many names of an inode are still in the tree.
-    pub(super) names: &'a HashMap<u64, u32>,
+    /// How many names of an inode are still in the tree, of those that had several. Counted down as they go: with a name of
+    /// two gone, a second link is somebody else's.
+    pub(super) names: &'a Mutex<HashMap<u64, u32>>,
     pub(super) how: &'a Erasing,
     pub(super) observer: &'a dyn Observer,
     pub(super) stop: &'a AtomicBool,
@@ -152,9 +153,9 @@ impl<'a> Overwriting<'a> {
         large: &mut Vec<Large<'a>>,
     ) -> Result<Outcome, EraseError> {
         // Whatever the list says: names that are gone already do not count.
-        let inside = self.names.get(&look.ino).copied().unwrap_or(1).min(links_inside);
+        let inside = lock(self.names).get(&look.ino).copied().unwrap_or(1).min(links_inside);
         if look.links > 1 {
-            if self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains(&look.ino) {
+            if lock(&self.done).contains(&look.ino) {
                 return Ok(Outcome::Nothing);
             }
             if look.links > inside {
@@ -168,7 +169,7 @@ impl<'a> Overwriting<'a> {
             Ranges::Here(ranges) => ranges,
         };
         if look.links > 1 {
-            self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(look.ino);
+            lock(&self.done).insert(look.ino);
         }
         if ranges.iter().map(|range| range.len).sum::<u64>() >= LARGE {
             large.push(Large { number, path, pen, ranges });
@@ -296,6 +297,11 @@ fn attributes(path: &str) -> io::Result<Vec<Vec<u8>>> {
 /// Leads to what a descriptor is open on, and to nothing else.
 pub(crate) fn proc_path<F: AsFd>(opened: F) -> String {
     format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd())
+}
+
+/// A thread that panicked has left a number or a set as it was.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `work` on so many threads; the first error that is not just "stopped", or what they return.

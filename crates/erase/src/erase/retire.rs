@@ -1,8 +1,12 @@
 //! Takes names away: blank first, then out of their directory, then unlinked.
 
 use std::{
+    collections::HashMap,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -16,10 +20,13 @@ use super::{
     aside::Aside,
     blank,
     list::{self, List},
-    overwrite::{Outcome, proc_path, remove_attributes},
+    overwrite::{Outcome, lock, proc_path, remove_attributes},
     reckon::{Place, Present},
 };
-use crate::{EraseError, Erased, Kind, Target, look::Look};
+use crate::{
+    EraseError, Erased, Kind, Target,
+    look::{Look, join},
+};
 
 /// An entry that was taken out of its directory.
 pub(super) struct Taken<'a> {
@@ -31,6 +38,7 @@ pub(super) struct Taken<'a> {
 pub(super) struct Retiring<'a> {
     root: &'a Beneath,
     list: &'a List<'a>,
+    names: &'a Mutex<HashMap<u64, u32>>,
     aside: Aside,
     observer: &'a dyn Observer,
     stop: &'a AtomicBool,
@@ -42,11 +50,12 @@ impl<'a> Retiring<'a> {
     pub(super) fn new(
         root: &'a Beneath,
         list: &'a List<'a>,
+        names: &'a Mutex<HashMap<u64, u32>>,
         aside: Aside,
         observer: &'a dyn Observer,
         stop: &'a AtomicBool,
     ) -> Self {
-        Self { root, list, aside, observer, stop, parent: None }
+        Self { root, list, names, aside, observer, stop, parent: None }
     }
 
     /// Takes a batch out of its directories. What was overwritten is cut to nothing.
@@ -80,13 +89,18 @@ impl<'a> Retiring<'a> {
     }
 
     /// Unlinks what was taken.
-    pub(super) fn unlink(&mut self, taken: Vec<Taken<'a>>, erased: &mut Erased) -> Result<(), EraseError> {
-        for Taken { target, here } in taken {
-            match self.aside.unlink(&here, target) {
+    pub(super) fn unlink(&mut self, taken: &[Taken<'a>], erased: &mut Erased) -> Result<(), EraseError> {
+        let mut rest = taken;
+        while let [Taken { target, here }, after @ ..] = rest {
+            match self.aside.unlink(here, target) {
                 Ok(()) => {}
-                Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(self.not_empty(&here, target)),
+                Err(Errno::NOTEMPTY | Errno::EXIST) => return Err(self.not_empty(rest)),
                 Err(error) => return Err(EraseError::at("removing", &target.path)(error)),
             }
+            if let Some(names) = lock(self.names).get_mut(&target.ino) {
+                *names = names.saturating_sub(1);
+            }
+            rest = after;
             *match target.kind {
                 Kind::File => &mut erased.files,
                 Kind::Directory => &mut erased.directories,
@@ -160,14 +174,18 @@ impl<'a> Retiring<'a> {
         fs::ftruncate(&file, 0).map_err(EraseError::at("truncating", &target.path))
     }
 
-    /// Something came into a directory after it had been looked through.
-    fn not_empty(&self, here: &[u8], target: &Target) -> EraseError {
-        let (path, _) = list::split(&target.path);
-        let put_back = self.root.open(path, PASSING).map_err(EraseError::at("opening", path));
-        match put_back.and_then(|parent| self.aside.put_back(here, parent.as_fd(), target)) {
-            Ok(()) => EraseError::Unlisted(crate::look::join(&target.path, b"*")),
-            Err(error) => error,
+    /// Something came into the first of these directories after it had been looked through. It gets its place and name back,
+    /// and so does whatever it was in, which was taken out after it.
+    fn not_empty(&self, rest: &[Taken<'_>]) -> EraseError {
+        for Taken { target, here } in rest.iter().rev() {
+            let (path, _) = list::split(&target.path);
+            let parent = self.root.open(path, PASSING).map_err(EraseError::at("opening", path));
+            let put_back = parent.and_then(|parent| self.aside.put_back(here, parent.as_fd(), target));
+            if let Err(error) = put_back {
+                return error;
+            }
         }
+        EraseError::Unlisted(join(&rest[0].target.path, b"*"))
     }
 }
 

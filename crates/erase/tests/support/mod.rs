@@ -147,8 +147,11 @@ pub fn is_empty(root: &Path) -> bool {
     fs::read_dir(root).unwrap().next().is_none()
 }
 
-/// What a tree is: names, contents, modes, inode numbers, times of change.
-pub fn snapshot(root: &Path) -> BTreeMap<PathBuf, (u64, u32, u64, i64, i64, Vec<u8>)> {
+/// What a tree is: names, inode numbers, modes, links, times, contents.
+pub type Seen = BTreeMap<PathBuf, (u64, u32, u64, i64, i64, Vec<u8>)>;
+
+/// What a tree is now.
+pub fn snapshot(root: &Path) -> Seen {
     let mut all = BTreeMap::new();
     let mut rest = vec![root.to_owned()];
     while let Some(path) = rest.pop() {
