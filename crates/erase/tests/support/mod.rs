@@ -37,6 +37,16 @@ pub fn can(programs: &[&str]) -> bool {
     false
 }
 
+/// Whether `program` is there. Where CI is set, a test may not be skipped.
+pub fn can_run(program: &str) -> bool {
+    let is_there = tool(program).is_some();
+    assert!(is_there || std::env::var_os("CI").is_none(), "{program} is missing, and CI may not skip a test");
+    if !is_there {
+        eprintln!("SKIPPED: {program} is missing");
+    }
+    is_there
+}
+
 fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let extra = ["/usr/sbin", "/sbin"].map(PathBuf::from);
