@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_workload::ServiceSpec;
 
-use crate::{BootKind, MigrationId, Plan};
+use crate::{BootKind, BootSecret, MigrationId, Plan};
 
 pub use error::BootError;
 pub use install::Record;
@@ -49,6 +49,10 @@ pub struct Machine {
     pub runit_active: PathBuf,
     /// Where migrations are recorded.
     pub state_dir: PathBuf,
+    /// The configuration that this program was given, if it was given one.
+    pub config: Option<PathBuf>,
+    /// Which start of the machine this is.
+    pub boot_id: String,
 }
 
 /// Something to be written, and its place.
@@ -83,8 +87,10 @@ pub struct Way {
     pub prepared: Vec<Artefact>,
     /// Written last, as it makes the rest take effect at boot.
     pub enabling: Vec<Artefact>,
-    /// The unit of systemd that does it, if one does; enabling it is systemd's.
+    /// The unit of systemd that does it, if one does.
     pub unit: Option<String>,
+    /// The service directory of runit that does it, if one does.
+    pub service: Option<PathBuf>,
     /// What the operator has to do, in words and commands.
     pub instructions: Vec<String>,
 }
@@ -114,6 +120,17 @@ fn mount_arguments(plan: &Plan) -> Result<Vec<String>, BootError> {
         arguments.extend(["-o".into(), plan.mount_options.join(",")]);
     }
     arguments.extend(["--".into(), text(&plan.vault)?.into(), text(&plan.data)?.into()]);
+    Ok(arguments)
+}
+
+/// The arguments that mount the vault in the background, now: the passphrase comes from where it will at boot, or if somebody
+/// is asked then, on standard input.
+pub fn background(plan: &Plan) -> Result<Vec<String>, BootError> {
+    let mut arguments: Vec<String> =
+        mount_arguments(plan)?.into_iter().filter(|word| *word != "--foreground").collect();
+    if plan.boot_secret == BootSecret::Asked {
+        arguments.insert(1, "--passphrase-stdin".into());
+    }
     Ok(arguments)
 }
 
@@ -177,6 +194,8 @@ mod tests {
             runit_definitions: "/etc/sv".into(),
             runit_active: "/etc/service".into(),
             state_dir: "/var/lib/strongroom".into(),
+            config: None,
+            boot_id: "this-start".into(),
         }
     }
 
@@ -197,6 +216,7 @@ mod tests {
             health_commands: Vec::new(),
             service_timeout: Duration::from_secs(90),
             health_timeout: Duration::from_secs(60),
+            recovery_key_file: None,
             backup: BackupChoice::Declined,
             max_downtime: None,
             postpone_file: None,

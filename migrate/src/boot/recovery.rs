@@ -6,9 +6,9 @@
 
 use super::{
     Artefact, BootError, Machine, Shape, Way,
-    escape::{rest_of_line, shell_command, unit_command, unit_word},
+    escape::{rest_of_line, shell_command, shell_word, unit_command, unit_word},
     hosts_of, mark, parent, runit, text,
-    unit::{file, joined, mount_unit},
+    unit::{file, joined, mount_unit, target, wanted},
     units_of,
 };
 use crate::{BootKind, MigrationId, Plan};
@@ -29,16 +29,21 @@ pub(super) fn recovery_unit(id: MigrationId) -> String {
     format!("strongroom-recover-{id}.service")
 }
 
-fn command<'a>(plan: &'a Plan, machine: &'a Machine) -> Result<[&'a str; 8], BootError> {
-    let (binary, state_dir) = (text(&machine.binary)?, text(&machine.state_dir)?);
-    Ok([binary, "migrate", "recover", "--at-boot", "--state-dir", state_dir, "--", text(&plan.data)?])
+fn command<'a>(plan: &'a Plan, machine: &'a Machine) -> Result<Vec<&'a str>, BootError> {
+    let mut words = vec![text(&machine.binary)?];
+    if let Some(config) = &machine.config {
+        words.extend(["--config", text(config)?]);
+    }
+    words.extend(["migrate", "recover", "--at-boot", "--state-dir", text(&machine.state_dir)?, "--"]);
+    words.push(text(&plan.data)?);
+    Ok(words)
 }
 
 fn by_unit(plan: &Plan, machine: &Machine, user: bool) -> Result<Way, BootError> {
     let unit = recovery_unit(plan.id);
     let units = if user { &machine.user_units } else { &machine.system_units };
     let prepared = vec![file(units.join(&unit), recovering(plan, machine, user)?)];
-    Ok(Way { prepared, unit: Some(unit), ..Way::default() })
+    Ok(Way { prepared, enabling: vec![wanted(units, user, &unit)], unit: Some(unit), ..Way::default() })
 }
 
 fn recovering(plan: &Plan, machine: &Machine, user: bool) -> Result<String, BootError> {
@@ -67,23 +72,27 @@ fn recovering(plan: &Plan, machine: &Machine, user: bool) -> Result<String, Boot
         "TimeoutStartSec=infinity".into(),
         String::new(),
         "[Install]".into(),
-        format!("WantedBy={}", if user { "default.target" } else { "multi-user.target" }),
+        format!("WantedBy={}", target(user)),
     ];
-    let lines: Vec<_> =
-        lines.into_iter().enumerate().filter(|(n, line)| *n > 10 || !line.is_empty()).map(|(_, l)| l).collect();
     Ok(joined(&lines))
 }
 
 fn by_runit(plan: &Plan, machine: &Machine) -> Result<Way, BootError> {
     let name = format!("strongroom-recover-{}", plan.id);
-    let run = format!("#!/bin/sh\n{}\nexec 2>&1\nexec {}\n", mark(plan.id), shell_command(&command(plan, machine)?));
+    // runsvdir(8) starts it as soon as it is there, but it is for the next start of the machine.
+    let now = shell_word(&machine.boot_id);
+    let run = format!(
+        "#!/bin/sh\n{}\nexec 2>&1\n[ \"$(cat /proc/sys/kernel/random/boot_id)\" != {now} ] || exit 0\nexec {}\n",
+        mark(plan.id),
+        shell_command(&command(plan, machine)?)
+    );
     // Once is enough: runsv(8) is told to leave it down.
     let finish = format!("#!/bin/sh\n{}\nexec sv down .\n", mark(plan.id));
     Ok(runit::service(machine, &name, [("run", run), ("finish", finish)]))
 }
 
 fn by_hand(plan: &Plan, machine: &Machine) -> Result<Way, BootError> {
-    let line = format!("{} && …", shell_command(&command(plan, machine)?)).replace(" && …", "");
+    let line = shell_command(&command(plan, machine)?);
     let said = format!(
         "Until the migration is finished, have this run when the machine starts, before the services (in rc.local, or \
          @reboot in a crontab): {line}"

@@ -40,8 +40,14 @@ pub(super) fn service<const N: usize>(machine: &Machine, name: &str, scripts: [(
         path: dir.join(file),
         shape: Shape::File { content, mode: 0o755 },
     };
+    // The link comes last, and with all that it leads to.
     let link = Artefact { path: machine.runit_active.join(name), shape: Shape::Link(dir.clone()) };
-    Way { prepared: scripts.into_iter().map(script).collect(), enabling: vec![link], ..Way::default() }
+    Way {
+        prepared: scripts.into_iter().map(script).collect(),
+        enabling: vec![link],
+        service: Some(dir),
+        ..Way::default()
+    }
 }
 
 #[cfg(test)]

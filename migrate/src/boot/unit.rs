@@ -19,7 +19,18 @@ pub(super) fn way(plan: &Plan, machine: &Machine, units: &Path) -> Result<Way, B
     let unit = mount_unit(plan)?;
     let mut prepared = vec![file(units.join(&unit), mounting(plan, machine)?)];
     prepared.extend(drop_ins(plan, units, Some(&unit))?);
-    Ok(Way { prepared, unit: Some(unit), ..Way::default() })
+    Ok(Way { prepared, enabling: vec![wanted(units, is_user(plan), &unit)], unit: Some(unit), ..Way::default() })
+}
+
+/// The link that `systemctl enable` makes for a unit whose [Install] says [`target`].
+pub(super) fn wanted(units: &Path, user: bool, unit: &str) -> Artefact {
+    let path = units.join(format!("{}.wants", target(user))).join(unit);
+    Artefact { path, shape: Shape::Link(units.join(unit)) }
+}
+
+/// What is reached when the machine, or the user's sessions, have started.
+pub(super) fn target(user: bool) -> &'static str {
+    if user { "default.target" } else { "multi-user.target" }
 }
 
 /// What the unit is called that mounts: by the path of the data, or where that is too long, by the migration.
@@ -65,7 +76,7 @@ fn mounting(plan: &Plan, machine: &Machine) -> Result<String, BootError> {
         if is_user(plan) { String::new() } else { "OOMScoreAdjust=-900".into() },
         String::new(),
         "[Install]".into(),
-        format!("WantedBy={}", if is_user(plan) { "default.target" } else { "multi-user.target" }),
+        format!("WantedBy={}", target(is_user(plan))),
     ];
     Ok(joined(&lines))
 }
