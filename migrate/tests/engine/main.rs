@@ -1,0 +1,7 @@
+//! Migrations from their beginning to their end, killed, failed and stopped at every call that they make.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod journey;
+mod killed;
