@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::{
     Commands, Problem, Service, ServiceSpec,
     command::Command,
+    container::Containers,
     pidfile::Pidfile,
     runit::Runit,
+    supervisor::Supervisor,
     systemd::{Scope, Systemd},
 };
 use crate::WorkloadError;
@@ -38,11 +40,13 @@ pub fn connect(
         ServiceSpec::Systemd(unit) => Box::new(Systemd::new(spec, Scope::System, unit, surroundings)),
         ServiceSpec::SystemdUser(unit) => Box::new(Systemd::new(spec, Scope::User, unit, surroundings)),
         ServiceSpec::Runit(dir) => Box::new(Runit::new(spec, dir)),
+        ServiceSpec::Docker(name) => Box::new(Containers::named(spec, name, surroundings)),
+        ServiceSpec::Compose(file) => Box::new(Containers::of_file(spec, file, surroundings)),
         ServiceSpec::Pidfile(file) => Box::new(Pidfile::new(spec, file)),
         ServiceSpec::Command(name) => {
             let own = commands.iter().find(|own| own.name == *name).ok_or_else(|| Problem::NotDefined.of(spec))?;
             Box::new(Command::new(spec, own))
         }
-        _ => return Err(Problem::NotDefined.of(spec)),
+        ServiceSpec::Supervisor(name) => Box::new(Supervisor::new(spec, name, surroundings)),
     })
 }

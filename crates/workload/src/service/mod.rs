@@ -2,12 +2,15 @@
 
 mod command;
 mod connect;
+mod container;
 mod deadline;
+pub(crate) mod http;
 mod pidfile;
 mod problem;
 mod process;
 mod runit;
 mod spec;
+mod supervisor;
 mod systemd;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -39,6 +42,12 @@ pub trait Service: Send + Sync {
 
     /// How it is now.
     fn state(&self) -> Result<Running, WorkloadError>;
+
+    /// How that is now which `was` running: the same, but where several run under one name, and not all have to.
+    fn state_of(&self, was: &Snapshot) -> Result<Running, WorkloadError> {
+        let _ = was;
+        self.state()
+    }
 
     /// Whether [`start`](Self::start) can start it at all. A process that is known by its number only has to be started
     /// by somebody else, and whoever plans says so beforehand.

@@ -4,6 +4,7 @@ mod command;
 mod machine;
 mod pidfile;
 mod runit;
+mod supervisor;
 mod systemd;
 
 #[path = "../../../testkit/src/user_systemd.rs"]
