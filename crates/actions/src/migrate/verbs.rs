@@ -1,13 +1,17 @@
 //! The verbs: each finds out what is meant, has it confirmed where something is at stake, and does it, audited.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use strongroom_migrate::{
-    Found, MigrateError, Migration, Outcome, Plan, State, Status, Window, begin, find, recover as put_right,
-    status as status_of,
+    Back, Carrying, Destination, Found, MigrateError, Migration, Outcome, Plan, State, Status, Window, begin, find,
+    recover as put_right, status as status_of, verify as verify_all,
 };
 use strongroom_secret::{Passphrase, SecretError};
+use strongroom_tree::{Comparison, Filter, LocalTree, compare as compare_trees};
 
 use super::{Preview, Request, Secrets, World, host::RealHost, mounter::mounter, secret::Keyring, stage, which};
 use crate::{
@@ -22,13 +26,13 @@ pub struct Migrated {
     pub id: String,
     /// The path that did not change.
     #[serde(serialize_with = "crate::words::path")]
-    pub data: std::path::PathBuf,
+    pub data: PathBuf,
     /// The cipher directory.
     #[serde(serialize_with = "crate::words::path")]
-    pub vault: std::path::PathBuf,
+    pub vault: PathBuf,
     /// Where the originals are, if they are still.
     #[serde(serialize_with = "crate::words::path")]
-    pub aside: std::path::PathBuf,
+    pub aside: PathBuf,
     /// Which way it went.
     pub direction: strongroom_migrate::Direction,
     /// How far it is.
@@ -138,9 +142,125 @@ pub struct Put {
     pub id: String,
     /// Of what.
     #[serde(serialize_with = "crate::words::path")]
-    pub data: std::path::PathBuf,
+    pub data: PathBuf,
     /// How far it is.
     pub state: State,
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// The originals, or what was named as the source.
+    #[serde(serialize_with = "crate::words::path")]
+    pub source: PathBuf,
+    /// The vault, or what was named as the target.
+    #[serde(serialize_with = "crate::words::path")]
+    pub target: PathBuf,
+    /// Whether services may have written since the two were the same, so that differences are to be expected.
+    pub is_live: bool,
+    /// In what they differ.
+    pub differences: Vec<String>,
+    /// Whether all of the vault was decrypted as well, by other code.
+    pub is_decrypted: bool,
+    /// What does not decrypt.
+    pub damaged: Vec<String>,
+    /// Whether nothing was found that should not be.
+    pub ok: bool,
+}
+
+/// Compares the originals with the vault, every byte of both. If it is mounted, it is read there while services go on, and
+/// differences are told and are no fault; else it is decrypted by other code, too, and the migration is at rest meanwhile. Audited as
+/// `migrate.verify`.
+pub fn verify(context: &Context, world: &World, dir: Option<&Path>, secrets: Secrets) -> Result<Verified, ActionError> {
+    let found = which::one(world, dir)?;
+    let host = host(context, world, secrets);
+    perform(context, "migrate.verify", &found.plan.data, |account| {
+        stage::clear(&found.plan.stage)?;
+        if is_in_use(&found, &host)? {
+            let compared = compare(context, &found.plan.aside, &found.plan.data)?;
+            return Ok(Verified { is_live: true, ok: true, ..compared });
+        }
+        let verification = verify_all(&found.place, &host)?;
+        let ok = verification.is_sound();
+        account.note("ok", ok);
+        Ok(Verified {
+            source: found.plan.data.clone(),
+            target: found.plan.vault.clone(),
+            is_live: verification.is_live,
+            differences: verification.differences,
+            is_decrypted: true,
+            damaged: verification.damaged,
+            ok,
+        })
+    })
+}
+
+/// Whether both trees are there to be read, and services use one of them.
+fn is_in_use(found: &Found, host: &RealHost) -> Result<bool, ActionError> {
+    let status = status_of(&found.place, host)?;
+    Ok(status.committed && status.mounted == Some(true) && found.plan.aside.is_dir())
+}
+
+/// Compares two directories, every byte and all metadata.
+pub fn compare(context: &Context, source: &Path, target: &Path) -> Result<Verified, ActionError> {
+    let open = |path: &Path| LocalTree::open(path).map_err(MigrateError::from);
+    let how = Comparison { workers: context.workers, plainly: true, ..Comparison::default() };
+    let (first, second) = (open(source)?, open(target)?);
+    let found = compare_trees(&first, &second, &Filter::everything(), &how, &*context.observer);
+    let differences: Vec<_> = found.iter().map(ToString::to_string).collect();
+    Ok(Verified {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        is_live: false,
+        ok: differences.is_empty(),
+        differences,
+        is_decrypted: false,
+        damaged: Vec::new(),
+    })
+}
+
+/// What going back carries home, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Returning {
+    /// Where to.
+    pub back: Back,
+    /// What was changed since the cut-over.
+    pub carrying: Carrying,
+    /// What came of it; `None` if it was only to be shown.
+    pub migrated: Option<Migrated>,
+}
+
+/// Goes back to where a migration came from. `consent` sees what would be carried home. Audited as `migrate.rollback`.
+pub fn rollback(
+    context: &Context,
+    world: &World,
+    dir: Option<&Path>,
+    back: &Back,
+    secrets: Secrets,
+    dry_run: bool,
+    consent: impl FnOnce(&Plan, &Carrying) -> Result<(), ActionError>,
+) -> Result<Returning, ActionError> {
+    let found = which::one(world, dir)?;
+    let host = host(context, world, secrets);
+    stage::clear(&found.plan.stage)?;
+    let mut migration = Migration::open(&found.place, &host)?;
+    let carrying = match back.to {
+        Destination::Now => migration.preview_rollback()?,
+        Destination::Freeze | Destination::Archive(_) => Carrying::default(),
+    };
+    let returning = |carrying, migrated| Returning { back: back.clone(), carrying, migrated };
+    if dry_run {
+        return Ok(returning(carrying, None));
+    }
+    consent(&found.plan, &carrying)?;
+    let migrated = perform(context, "migrate.rollback", &found.plan.data, |account| {
+        account.note("id", found.plan.id.to_string());
+        account.note("changed", carrying.new.count + carrying.changed.count + carrying.gone.count);
+        let Outcome { state, windows } = migration.roll_back(back)?;
+        account.note("state", word(state));
+        Ok(migrated(&found.plan, state, windows))
+    })?;
+    Ok(returning(carrying, Some(migrated)))
 }
 
 /// How far migrations are: that of `dir`, or all. Changes nothing, and asks nobody.

@@ -312,6 +312,12 @@ pub struct RollbackArgs {
     /// The vault is lost: restore this archive instead, and with it the state that it was made in
     #[arg(long, value_name = "ARCHIVE", value_hint = ValueHint::FilePath)]
     pub backup: Option<PathBuf>,
+    /// The vault cannot be read: go back to the originals as they were at the cut-over, and lose what was written since
+    #[arg(long, conflicts_with = "backup")]
+    pub to_freeze: bool,
+    /// Go on without what cannot be read in the vault, or not be kept outside of it
+    #[arg(long)]
+    pub leave_obstacles: bool,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]

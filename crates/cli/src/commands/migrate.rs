@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::json;
 use strongroom_actions::{
     ActionError, Context,
-    migrate::{self, Handover, Preview, Request, Secrets, State, Wanted},
+    migrate::{self, Back, Carrying, Destination, Handover, Preview, Request, Secrets, State, Wanted},
     stop_on_signals,
 };
 use strongroom_event::Operation;
@@ -15,7 +15,8 @@ use super::passphrase_of;
 use crate::{
     args::{
         migrate::{
-            DecryptArgs, EncryptArgs, MigrateArgs, MigrateCommand, RecoverArgs, ResumeArgs, RunArgs, StatusArgs,
+            DecryptArgs, EncryptArgs, MigrateArgs, MigrateCommand, RecoverArgs, ResumeArgs, RollbackArgs, RunArgs,
+            StatusArgs, VerifyArgs,
         },
         passphrase::PassphraseArgs,
     },
@@ -36,6 +37,8 @@ pub fn run(args: &MigrateArgs, settings: &Settings, face: Face) -> Result<Exit, 
         MigrateCommand::Decrypt(args) => decrypt(args, settings, face),
         MigrateCommand::Status(args) => status(args, settings, face),
         MigrateCommand::Resume(args) => resume(args, settings, face),
+        MigrateCommand::Verify(args) => verify(args, settings, face),
+        MigrateCommand::Rollback(args) => rollback(args, settings, face),
         MigrateCommand::Recover(args) => recover(args, settings, face),
         _ => Err(Failure::new(Exit::FAILURE, "not yet")),
     }
@@ -90,6 +93,45 @@ fn status(args: &StatusArgs, settings: &Settings, face: Face) -> Result<Exit, Fa
     let context = settings.context(Arc::new(Log::default()));
     let found = migrate::status(&context, &world, args.which.dir.as_deref())?;
     face.tell(&json!({ "migrations": found }), |style| text::statuses(&found, style))?;
+    Ok(Exit::OK)
+}
+
+fn verify(args: &VerifyArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let told = Told::with(args.threads, args.events.events.as_deref(), settings, face)?;
+    let world = settings.world(args.state.state_dir.as_deref())?;
+    let secrets = told.secrets(settings.passphrase_of_vault(&args.passphrase));
+    let dir = args.which.dir.as_deref();
+    let act = || match (&args.source, &args.target) {
+        (Some(source), Some(target)) => migrate::compare(&told.context, source, target),
+        _ => migrate::verify(&told.context, &world, dir, secrets),
+    };
+    let found = told.report.around(&json!({ "data": dir.map(plain) }), || act().map_err(Failure::from))?;
+    told.report.tell(&found, |style| text::differing(&found, style))?;
+    Ok(if found.ok { Exit::OK } else { Exit::DAMAGED })
+}
+
+fn rollback(args: &RollbackArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let told = Told::new(&args.run, settings, face)?;
+    let world = settings.world(args.run.state.state_dir.as_deref())?;
+    let secrets = told.secrets(settings.passphrase_of_vault(&args.passphrase));
+    let dir = args.which.dir.as_deref();
+    let back = Back {
+        to: match (&args.backup, args.to_freeze) {
+            (Some(archive), _) => Destination::Archive(std::path::absolute(archive).unwrap_or(archive.clone())),
+            (None, true) => Destination::Freeze,
+            (None, false) => Destination::Now,
+        },
+        leaves_obstacles: args.leave_obstacles,
+    };
+    let consent = |plan: &migrate::Plan, carrying: &Carrying| {
+        told.consent(args.run.yes, &text::returning(plan, &back, carrying), "Go back?")
+    };
+    let act = || migrate::rollback(&told.context, &world, dir, &back, secrets, args.run.dry_run, consent);
+    let returning = told.report.around(&json!({ "data": dir.map(plain) }), || act().map_err(Failure::from))?;
+    told.report.tell(&returning, |style| match &returning.migrated {
+        Some(migrated) => text::migrated(migrated, style) + &text::carried(&returning.carrying),
+        None => text::carried(&returning.carrying),
+    })?;
     Ok(Exit::OK)
 }
 

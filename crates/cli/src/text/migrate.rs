@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use strongroom_actions::migrate::{
-    BackupChoice, BootKind, BootSecret, Check, Direction, Migrated, Plan, Preview, Put, Rollback, ServiceNow, State,
-    Status, Window, accepted_word, check_word,
+    Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Migrated, Plan, Preview, Put,
+    Rollback, ServiceNow, Side, State, Status, Verified, Window, accepted_word, check_word,
 };
 
 use super::{amount, count, duration, local};
@@ -40,7 +40,7 @@ pub fn preview(preview: &Preview) -> String {
     }
     lines.push(("Originals", originals(plan)));
     if let Some(verdict) = &preview.erasing {
-        lines.push(("Erasing", format!("grade {:?}: {}", verdict.grade, verdict.reasons.join(" "))));
+        lines.push(("Erasing", format!("grade {:?}: {}", verdict.grade, verdict.reasons.join("; "))));
     }
     if !plan.accepted.is_empty() {
         lines.push(("Accepted", plan.accepted.iter().map(accepted_word).collect::<Vec<_>>().join(", ")));
@@ -154,9 +154,16 @@ pub fn migrated(migrated: &Migrated, style: Style) -> String {
 
 /// For how long each service was down.
 fn windows(windows: &[Window]) -> String {
-    let line =
-        |window: &Window| format!("{} was down for {:.1} s.\n", window.service, window.milliseconds as f64 / 1000.0);
-    windows.iter().map(line).collect()
+    windows.iter().map(|window| format!("{}\n", down(window))).collect()
+}
+
+fn down(window: &Window) -> String {
+    let side = match window.side {
+        Side::Plaintext => "the plaintext",
+        Side::Vault => "the vault",
+    };
+    let seconds = window.milliseconds as f64 / 1000.0;
+    format!("{} was down for {seconds:.1} s, and then ran on {side}.", window.service)
 }
 
 /// What to do next.
@@ -237,11 +244,11 @@ fn status(status: &Status, style: Style) -> String {
         lines.push(("Backup", archive.path.display().to_string()));
     }
     lines.push(("Way back", way_back(status.rollback).into()));
-    if let Some(until) = status.soak_until {
+    if let Some(until) = status.soak_until.filter(|_| status.state == State::Soak) {
         lines.push(("Originals", format!("at {}, kept at least until {}", status.aside.display(), local(until))));
     }
     for window in &status.windows {
-        lines.push(("Down", format!("{} for {:.1} s", window.service, window.milliseconds as f64 / 1000.0)));
+        lines.push(("Downtime", down(window)));
     }
     if let Some(stuck) = &status.stuck {
         lines.push(("Stuck", format!("{}; {}", stuck.why, stuck.next)));
@@ -268,6 +275,76 @@ fn way_back(rollback: Rollback) -> &'static str {
         Rollback::Done => "taken",
         Rollback::Gone => "none: the originals are erased; the other way is a migration of its own",
     }
+}
+
+/// What a comparison found.
+pub fn differing(found: &Verified, style: Style) -> String {
+    let mut text: String = found.damaged.iter().map(|what| format!("{} {what}\n", style.red("damaged:"))).collect();
+    text.extend(found.differences.iter().take(LISTED).map(|what| format!("{what}\n")));
+    if found.differences.len() > LISTED {
+        text.push_str(&format!("and {} more; --json lists them\n", found.differences.len() - LISTED));
+    }
+    let (source, target) = (found.source.display(), found.target.display());
+    text.push_str(&match (found.differences.len() as u64, found.is_live) {
+        (0, _) => format!("{source} and {target} are the same: all content and metadata.\n"),
+        (n, true) => format!(
+            "{} between {source} and {target}: services have written since they were the same.\n",
+            count(n, "difference")
+        ),
+        (n, false) => format!("{} between {source} and {target}.\n", style.red(&count(n, "difference"))),
+    });
+    if found.is_decrypted && found.damaged.is_empty() {
+        text.push_str("Every block of the vault decrypts.\n");
+    }
+    text
+}
+
+/// How many differences or paths are listed; all of them are in JSON.
+const LISTED: usize = 20;
+
+/// What going back would do, before it is done.
+pub fn returning(plan: &Plan, back: &Back, carrying: &Carrying) -> String {
+    let from = match &back.to {
+        Destination::Now => "with every change made since".into(),
+        Destination::Freeze => "as it was at the cut-over; WHAT WAS WRITTEN SINCE IS LOST".into(),
+        Destination::Archive(path) => format!("as it is in {}; WHAT WAS WRITTEN SINCE IS LOST", path.display()),
+    };
+    let mut text = table(&[("Go back", plan.data.display().to_string()), ("To the original", from)]);
+    if back.to == Destination::Now {
+        text.push_str(&carried(carrying));
+    }
+    text.push_str(&format!("{:<15} {} is kept\n", "Vault", plan.vault.display()));
+    text
+}
+
+/// What comes home.
+pub fn carried(carrying: &Carrying) -> String {
+    let kinds = [
+        ("new", &carrying.new),
+        ("changed", &carrying.changed),
+        ("other metadata", &carrying.dressed),
+        ("other names", &carrying.linked),
+        ("deleted", &carrying.gone),
+    ];
+    let counted: Vec<_> = kinds
+        .iter()
+        .filter(|(_, paths)| paths.count > 0)
+        .map(|(what, paths)| format!("{} {what}", paths.count))
+        .collect();
+    let mut text = match counted.is_empty() {
+        true => format!("{:<15} nothing has changed\n", "Carried back"),
+        false => format!("{:<15} {} ({})\n", "Carried back", counted.join(", "), amount(carrying.bytes)),
+    };
+    for (what, paths) in kinds {
+        text.extend(paths.first.iter().take(LISTED).map(|path| format!("  {what:<14} {path}\n")));
+        if paths.count > LISTED as u64 {
+            text.push_str(&format!("  {:<14} and {} more\n", "", paths.count - LISTED as u64));
+        }
+    }
+    for (what, paths) in [("cannot be read", &carrying.unreadable), ("cannot be kept", &carrying.left_behind)] {
+        text.extend(paths.first.iter().map(|path| format!("  {what:<14} {path}\n")));
+    }
+    text
 }
 
 /// After a crash.
