@@ -4,11 +4,13 @@
 //! - [`conform`]: what every [`Backing`](strongroom_vault::Backing) must do, asked of the real and of the simulated one; and every
 //!   [`Source`](strongroom_tree::Source) and [`Sink`](strongroom_tree::Sink).
 //! - [`MemTree`]: a tree in memory, for whatever files flow out of or into.
+//! - [`FaultyReplica`]: a replica that fails when it is told to.
 //! - [`ReferenceTree`], [`Op`]: a POSIX tree in clear, and operations to compare a vault with it.
 //! - [`Mounted`]: a vault used by paths, for the comparison.
 //! - [`UserSystemd`]: a real `systemd --user`, for whatever talks to one.
 
 pub mod conform;
+mod faulty_replica;
 mod mem_tree;
 mod mounted;
 mod op;
@@ -17,6 +19,7 @@ mod reference_tree;
 mod sim;
 mod user_systemd;
 
+pub use faulty_replica::{FaultyReplica, Mishap};
 pub use mem_tree::{MemContent, MemTree};
 pub use mounted::{Fixture, Mounted};
 pub use op::{Op, Place, SLOTS, at, content_op, names, op, ops, under};

@@ -46,6 +46,26 @@ fn a_vault_is_a_tree_in_every_mode() {
 }
 
 #[test]
+fn a_vault_is_a_replica_in_every_mode() {
+    for mode in 0..9 {
+        let fixture = Fixture::mode(mode);
+        conform::replica(|case| {
+            let (_dir, tree) = on_disk(fixture);
+            case(&tree);
+        });
+    }
+}
+
+#[test]
+fn a_vault_on_a_simulated_disk_is_a_replica() {
+    conform::replica(|case| {
+        let backing = SimBacking::new(Journal::Posix);
+        Fixture::usual().format(&backing);
+        case(&opened(Fixture::usual(), backing));
+    });
+}
+
+#[test]
 fn a_vault_on_a_simulated_disk_is_a_tree() {
     conform::tree(|case| {
         let backing = SimBacking::new(Journal::Posix);

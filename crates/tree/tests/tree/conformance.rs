@@ -2,7 +2,7 @@
 
 use strongroom_event::Silent;
 use strongroom_testkit::{MemTree, conform};
-use strongroom_tree::{LocalSink, LocalTree, Planting};
+use strongroom_tree::{LocalReplica, LocalSink, LocalTree, Planting};
 
 #[test]
 fn a_directory_is_a_tree() {
@@ -19,4 +19,22 @@ fn the_double_is_a_tree() {
         let tree = MemTree::new();
         case((&tree, &tree));
     });
+}
+
+#[test]
+fn a_directory_that_follows_another_is_a_tree_and_a_replica() {
+    conform::tree(|case| {
+        let dir = tempfile::tempdir().unwrap();
+        let replica = LocalReplica::open(dir.path(), &Silent).unwrap();
+        case((&replica, &replica));
+    });
+    conform::replica(|case| {
+        let dir = tempfile::tempdir().unwrap();
+        case(&LocalReplica::open(dir.path(), &Silent).unwrap());
+    });
+}
+
+#[test]
+fn the_double_is_a_replica() {
+    conform::replica(|case| case(&MemTree::new()));
 }
