@@ -190,6 +190,21 @@ pub enum MigrateError {
         /// What failed.
         cause: Box<MigrateError>,
     },
+    /// The originals are to be kept a while longer.
+    #[error("the originals are to be kept until {until}; going back is possible until then")]
+    TooSoon {
+        /// Until when.
+        until: jiff::Timestamp,
+    },
+    /// Erasing would not reach the old blocks, and nobody has accepted that.
+    #[error("erasing does not reach the old blocks here: {}", .verdict.reasons.join("; "))]
+    OutOfReach {
+        /// Why, and what would reach them.
+        verdict: Box<strongroom_erase::Verdict>,
+    },
+    /// Erasing failed; what is erased stays erased, and it can be gone on with.
+    #[error(transparent)]
+    Erase(#[from] strongroom_erase::EraseError),
     /// Nothing was carried back: services go on with the vault, and the original is as it was at the cut-over.
     #[error("{cause}; nothing of the original was changed, and the services go on with the vault")]
     NotCarried {
@@ -234,6 +249,11 @@ impl MigrateError {
             MigrateError::BackedOut { cause } | MigrateError::NotCarried { cause } | MigrateError::RolledBack { cause } => cause.is_full(),
             _ => false,
         }
+    }
+
+    /// Whether what was looked for is not there.
+    pub(crate) fn is_vanished(&self) -> bool {
+        matches!(self, MigrateError::Path(error) if error.source.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// Whether the passphrase was wrong.

@@ -77,6 +77,16 @@ pub trait Vaults {
     fn create(&self, plan: &Plan) -> Result<(), HostError>;
     /// Opens the vault of the plan for this process alone.
     fn open(&self, plan: &Plan) -> Result<Box<dyn OpenVault>, HostError>;
+    /// Opens the vault of the plan for looking alone, whoever has it mounted meanwhile: what is written while it is read may
+    /// be seen half.
+    fn look(&self, plan: &Plan) -> Result<Box<dyn OpenVault>, HostError> {
+        self.open(plan)
+    }
+    /// Removes a vault that was decrypted, whoever made it, if nobody has it open; what opens it first, so that the rest is
+    /// of no use to anybody. Nothing there is well too.
+    fn destroy(&self, plan: &Plan) -> Result<(), HostError> {
+        self.discard(plan)
+    }
     /// Removes the vault of the plan, if it is ours by its id, and nobody has it open.
     fn discard(&self, plan: &Plan) -> Result<(), HostError>;
 }

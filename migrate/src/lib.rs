@@ -33,6 +33,7 @@ pub use engine::{
     verify,
 };
 pub use error::MigrateError;
+pub use finalize::{Consent, Finalizing, Gone};
 pub use fence::{Fence, FenceError, Fenced, Guard};
 pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, Standing, Trouble, Vaults};
 pub use ledger::{Ledger, Mark, Moment, Record};

@@ -36,7 +36,7 @@ use strongroom_tree::{
 
 pub(crate) use carrying::by_times;
 pub use carrying::{Carrying, Paths};
-pub(crate) use dressing::{is_same_meta, within};
+pub(crate) use dressing::{hex, is_same_meta, unhex, within};
 use layout::{Layout, layout};
 pub(crate) use listing::{Contents, list};
 use staging::{Obstacles, Staging, joined};

@@ -48,6 +48,7 @@ pub use facts::{
     Verified, Window,
 };
 pub(crate) use history::History;
+pub(crate) use invariant::may_erase;
 pub(crate) use locks::Locks;
 pub use recover::recover;
 pub use status::{Phase, Rollback, Status, status};
@@ -166,7 +167,7 @@ impl<'h> Migration<'h> {
             Step::AwaitHealth => self.see_health(),
             Step::Soak => self.begin_soak(),
             Step::RollBack => self.step_back(),
-            Step::Finalize => self.step_of_finalize(),
+            Step::Finalize => return self.step_of_finalize(),
             Step::Rest => return Ok(false),
         }
         .map(|()| true)
@@ -264,7 +265,8 @@ impl<'h> Migration<'h> {
     /// The key that confirms the journal. The vault is opened for it, if it was not before.
     pub(crate) fn journal_key(&mut self) -> Result<&Key<32>, MigrateError> {
         if self.journal_key.is_none() {
-            self.vault()?;
+            // The mount may have the vault.
+            self.journal_key = Some(self.host.vaults().look(&self.plan)?.journal_key());
         }
         Ok(self.journal_key.as_ref().expect("opening the vault gives it"))
     }
