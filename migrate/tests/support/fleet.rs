@@ -77,7 +77,7 @@ impl Fleet {
 pub struct Hand {
     pub fleet: Fleet,
     pub spec: ServiceSpec,
-    pub tick: Box<dyn Fn() + Send + Sync>,
+    pub tick: Box<dyn Fn(&'static str) + Send + Sync>,
 }
 
 impl Hand {
@@ -92,13 +92,13 @@ impl Service for Hand {
     }
 
     fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        (self.tick)();
+        (self.tick)("snapshot");
         let was_running = self.fleet.inner().running.get(&self.name()).copied().unwrap_or(false);
         Ok(Snapshot { spec: self.spec.clone(), was_running, pids: Vec::new(), facts: BTreeMap::new() })
     }
 
     fn stop(&self, _: &Snapshot, waited: Duration) -> Result<(), WorkloadError> {
-        (self.tick)();
+        (self.tick)("stop");
         let name = self.name();
         {
             let mut inner = self.fleet.inner();
@@ -110,12 +110,12 @@ impl Service for Hand {
                 inner.log.push(Ran::Stopped(name));
             }
         }
-        (self.tick)();
+        (self.tick)("stopped");
         Ok(())
     }
 
     fn start(&self, was: &Snapshot, waited: Duration) -> Result<(), WorkloadError> {
-        (self.tick)();
+        (self.tick)("start");
         if !was.was_running {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl Service for Hand {
                 inner.log.push(Ran::Started(name, side));
             }
         }
-        (self.tick)();
+        (self.tick)("started");
         Ok(())
     }
 

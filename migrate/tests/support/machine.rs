@@ -2,6 +2,7 @@
 //! call that was chosen.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -30,19 +31,18 @@ use super::{
 /// What a program is unwound with that was killed.
 pub struct Killed;
 
-/// What goes wrong, at the call of that name; so often, if it is not for ever.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    pub at: &'static str,
-    pub kind: io::ErrorKind,
-    pub times: usize,
+/// What goes wrong once, at the call of that name, after so many that go well.
+struct Fault {
+    at: &'static str,
+    kind: io::ErrorKind,
+    before: usize,
 }
 
 /// A host for one run. What it makes outlives nothing but it.
 pub struct Machine(Arc<Inner>);
 
-/// Called with the name of each call to the machine.
-type OnCall = Box<dyn FnMut(&str) + Send>;
+/// What else happens at the call of that name; it is told how many there were.
+type Happening = (&'static str, Box<dyn FnMut(usize) + Send>);
 
 pub struct Inner {
     fleet: Fleet,
@@ -52,13 +52,13 @@ pub struct Inner {
     is_dead: AtomicBool,
     thread: ThreadId,
     pub stop: AtomicBool,
-    pub stop_at: Mutex<Option<&'static str>>,
-    pub faults: Mutex<Vec<Fault>>,
+    faults: Mutex<Vec<Fault>>,
     pub passphrase: Mutex<String>,
     pub is_unhealthy: AtomicBool,
     pub events: Arc<Mutex<Vec<Event>>>,
     pub boot_id: Mutex<String>,
-    pub on_call: Mutex<Option<OnCall>>,
+    happenings: Mutex<Vec<Happening>>,
+    times: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Deref for Machine {
@@ -79,6 +79,16 @@ impl Machine {
         Self::made(world, Some(call))
     }
 
+    /// What a happening can use.
+    pub fn handle(&self) -> Arc<Inner> {
+        self.0.clone()
+    }
+
+    /// Has something else happen at each call of that name.
+    pub fn on(&self, what: &'static str, happen: impl FnMut(usize) + Send + 'static) {
+        self.happenings.lock().unwrap().push((what, Box::new(happen)));
+    }
+
     fn made(world: &World, kill_at: Option<usize>) -> Self {
         Self(Arc::new(Inner {
             fleet: world.fleet.clone(),
@@ -88,13 +98,13 @@ impl Machine {
             is_dead: AtomicBool::new(false),
             thread: thread::current().id(),
             stop: AtomicBool::new(false),
-            stop_at: Mutex::new(None),
             faults: Mutex::default(),
             passphrase: Mutex::new("right".into()),
             is_unhealthy: AtomicBool::new(false),
             events: Arc::default(),
             boot_id: Mutex::new("one start".into()),
-            on_call: Mutex::default(),
+            happenings: Mutex::default(),
+            times: Mutex::default(),
         }))
     }
 }
@@ -110,8 +120,14 @@ impl Inner {
         self.is_dead.load(Ordering::SeqCst)
     }
 
-    pub fn fail(&self, at: &'static str, kind: io::ErrorKind, times: usize) {
-        self.faults.lock().unwrap().push(Fault { at, kind, times });
+    /// The call of that name fails once, after so many that go well.
+    pub fn fail_after(&self, at: &'static str, kind: io::ErrorKind, before: usize) {
+        self.faults.lock().unwrap().push(Fault { at, kind, before });
+    }
+
+    /// How many calls of that name there were.
+    pub fn times(&self, what: &str) -> usize {
+        self.times.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 
     pub fn warned_of(&self, word: &str) -> bool {
@@ -132,12 +148,14 @@ impl Inner {
             self.is_dead.store(true, Ordering::SeqCst);
             self.unwind();
         }
-        if *self.stop_at.lock().unwrap() == Some(what) {
-            self.stop.store(true, Ordering::SeqCst);
-        }
-        if let Some(on_call) = &mut *self.on_call.lock().unwrap() {
-            on_call(what);
-        }
+        let times = {
+            let mut times = self.times.lock().unwrap();
+            let times = times.entry(what).or_default();
+            *times += 1;
+            *times
+        };
+        let mut happenings = self.happenings.lock().unwrap();
+        happenings.iter_mut().filter(|(at, _)| *at == what).for_each(|(_, happen)| happen(times));
     }
 
     /// Only the thread that called is unwound; the others meet failures until it is.
@@ -153,12 +171,13 @@ impl Inner {
             return Err(io::Error::other("killed"));
         }
         let mut faults = self.faults.lock().unwrap();
-        match faults.iter_mut().find(|fault| fault.at == what && fault.times > 0) {
-            Some(fault) => {
-                fault.times -= 1;
-                Err(fault.kind.into())
+        let Some(at) = faults.iter().position(|fault| fault.at == what) else { return Ok(()) };
+        match faults[at].before.checked_sub(1) {
+            Some(before) => {
+                faults[at].before = before;
+                Ok(())
             }
-            None => Ok(()),
+            None => Err(faults.remove(at).kind.into()),
         }
     }
 
@@ -197,7 +216,7 @@ impl Host for Machine {
     fn services(&self, plan: &Plan) -> Result<Vec<Box<dyn Service>>, WorkloadError> {
         let hand = |spec: &strongroom_workload::ServiceSpec| {
             let inner = self.0.clone();
-            let tick = Box::new(move || inner.tick("service"));
+            let tick = Box::new(move |what: &'static str| inner.tick(what));
             Box::new(Hand { fleet: self.fleet.clone(), spec: spec.clone(), tick }) as Box<dyn Service>
         };
         Ok(plan.services.iter().map(hand).collect())
@@ -346,7 +365,10 @@ impl Archiver for Machine {
         Ok(Archived { path, sha256: "00".into() })
     }
 
-    fn restore(&self, _: &Plan, _: &Path, _: &Path) -> Result<(), HostError> {
-        self.act("restore")
+    fn restore(&self, _: &Plan, _: &Path, target: &Path) -> Result<(), HostError> {
+        self.act("restore")?;
+        fs::write(target.join("restored"), b"from the archive").unwrap();
+        self.tick("restored");
+        Ok(())
     }
 }
