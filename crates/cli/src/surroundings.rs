@@ -70,6 +70,9 @@ pub fn usual_state_dir() -> Option<PathBuf> {
 
 /// Where mounts of our own are, for which what lasts is not needed: in memory if this user has a place there.
 pub fn runtime_dir(state_dir: &Path) -> PathBuf {
+    if let Some(named) = absolute("STRONGROOM_RUNTIME_DIR") {
+        return named;
+    }
     match rustix::process::geteuid().is_root() {
         true => "/run/strongroom".into(),
         false => absolute("XDG_RUNTIME_DIR").map_or_else(|| state_dir.join("run"), |dir| dir.join("strongroom")),

@@ -79,7 +79,8 @@ impl Staged for Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         drop(self.session.take());
-        // For tidiness only: the next stage makes it again.
+        // For tidiness only: the next stage makes them again.
         let _ = fs::remove_dir(&self.at);
+        let _ = self.at.parent().map(fs::remove_dir);
     }
 }
