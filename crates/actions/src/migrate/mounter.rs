@@ -95,7 +95,9 @@ impl Mounter for BootMounter {
         boot::check_secret(&plan.boot_secret, rustix::process::geteuid().as_raw()).map_err(because(&attempted))?;
         if let BootSecret::Credential(path) = &plan.boot_secret {
             let sealed = || seal::credential(&(self.passphrase)(plan)?);
-            let seal = || sealed().map_err(|error| BootError::Manager { attempted: "sealing it".into(), source: error.into() });
+            let seal = || {
+                sealed().map_err(|error| BootError::Manager { attempted: "sealing it".into(), source: error.into() })
+            };
             self.record(plan).install_sealed(path, seal).map_err(because(&attempted))?;
         }
         self.record(plan).install(&way.prepared).map_err(because(&attempted))?;
@@ -128,7 +130,8 @@ impl Mounter for BootMounter {
                 // Its supervisor is not to mount it again at once.
                 let held = way.service.as_deref().map(runsv::hold).transpose().map_err(because(&attempted))?;
                 unmount(plan).inspect_err(|_| drop(held.map(runsv::Held::release))).map_err(|error| {
-                    let trouble = if matches!(error, UmountError::Busy { .. }) { Trouble::Busy } else { Trouble::Other };
+                    let trouble =
+                        if matches!(error, UmountError::Busy { .. }) { Trouble::Busy } else { Trouble::Other };
                     failed(&attempted, error, trouble)
                 })?;
             }
@@ -141,8 +144,9 @@ impl Mounter for BootMounter {
     }
 
     fn standing(&self, plan: &Plan) -> Result<Standing, HostError> {
-        server::standing(&plan.data, &plan.vault)
-            .map_err(|error| failed(&format!("looking what is mounted at {}", plan.data.display()), error, Trouble::Other))
+        server::standing(&plan.data, &plan.vault).map_err(|error| {
+            failed(&format!("looking what is mounted at {}", plan.data.display()), error, Trouble::Other)
+        })
     }
 
     fn withdraw(&self, plan: &Plan) -> Result<(), HostError> {
@@ -207,9 +211,8 @@ impl BootMounter {
                 let is_mounted = || Ok(matches!(self.standing(plan)?, Standing::Ours(_)));
                 runsv::up(service, PATIENCE, &is_mounted)?.map_err(because(&attempted))
             }
-            (.., strongroom_migrate::BootKind::Fstab) => {
-                mount8::mount(&self.machine.fstab, &plan.data).map_err(|error| failed(&attempted, error, Trouble::Other))
-            }
+            (.., strongroom_migrate::BootKind::Fstab) => mount8::mount(&self.machine.fstab, &plan.data)
+                .map_err(|error| failed(&attempted, error, Trouble::Other)),
             _ => self.mount_in_background(plan),
         }
     }
@@ -262,11 +265,7 @@ fn unmount(plan: &Plan) -> Result<(), UmountError> {
     }
 }
 
-fn failed(
-    attempted: &str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    trouble: Trouble,
-) -> HostError {
+fn failed(attempted: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>, trouble: Trouble) -> HostError {
     HostError { attempted: attempted.to_owned(), trouble, source: source.into() }
 }
 
