@@ -170,6 +170,12 @@ fn on_xfs_contents_are_gone_and_names_are_in_the_log_alone() {
 }
 
 #[test]
+fn on_xfs_nothing_is_left_after_scrubbing() {
+    let Some(outcome) = (Case { mkfs: XFS, mebibytes: 300, scrub: true, ..Case::default() }).run() else { return };
+    assert!(outcome.is_clean(), "{:?}", outcome.proofs);
+}
+
+#[test]
 fn a_reflinked_file_is_not_overwritten_and_the_verdict_is_c() {
     let meanwhile = |tree: &Path| {
         let copy = tree.parent().unwrap().join("copy");
@@ -190,6 +196,13 @@ fn on_btrfs_the_old_blocks_stay_and_the_verdict_says_so() {
     assert!(outcome.finds(MarkKind::Content) >= 256);
     assert_eq!(outcome.erased.overwritten, 0, "what is useless is not done");
     assert!(outcome.verdict.remedies.iter().any(|remedy| remedy.contains("sanitize the whole device")));
+}
+
+#[test]
+fn on_btrfs_filling_free_space_takes_contents_and_leaves_names() {
+    let Some(outcome) = (Case { mkfs: BTRFS, mebibytes: 256, scrub: true, ..Case::default() }).run() else { return };
+    assert_eq!(outcome.finds(MarkKind::Content), 0, "{:?}", outcome.proofs);
+    assert!(outcome.finds(MarkKind::Name) > 0);
 }
 
 #[test]
@@ -334,4 +347,27 @@ fn several_passes_write_several_times() {
     let erased = erase(&tree, &list(&tree), &Erasing { passes: 3, workers: 3, ..Erasing::default() }).unwrap();
     assert_eq!(erased.overwritten, 3 * ((70 << 20) + 8192));
     assert!(is_empty(&tree));
+}
+
+#[test]
+fn the_names_of_a_large_directory_are_gone_once_the_journal_has_wrapped() {
+    for (mkfs, mebibytes) in [(EXT4, 64), (XFS, 300)] {
+        if !can(&[mkfs[0]]) {
+            return;
+        }
+        in_own_namespace(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let image = Image::make(dir.path(), mebibytes, mkfs, "");
+            let tree = image.at.join("tree");
+            fs::create_dir(&tree).unwrap();
+            (0..3000).for_each(|number| fs::write(tree.join(format!("telling-name-{number}")), "x").unwrap());
+            rustix::fs::syncfs(open(&tree)).unwrap();
+            assert!(image.blocks_with(b"telling-name-") > 0);
+            erase(&tree, &list(&tree), &Erasing::default()).unwrap();
+            let churned = scrub_journal(open(&image.at).as_fd(), &Silent, &AtomicBool::new(false)).unwrap().unwrap();
+            assert!(churned.written >= 2 * churned.journal, "{churned:?}");
+            image.unmount();
+            assert_eq!(image.blocks_with(b"telling-name-"), 0, "{mkfs:?}");
+        });
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use strongroom_erase::{Erasing, Kind, Target};
-use support::{Seen, can_run, erase, is_empty, list, snapshot};
+use support::{Seen, can_run, erase, is_empty, list, run, snapshot};
 
 /// The calls that change something.
 const CHANGING: &[&str] = &["mkdirat", "pwrite64", "setxattr", "syncfs", "renameat2", "ftruncate", "unlinkat"];
@@ -112,6 +112,33 @@ fn killed_at_any_change_it_goes_on_where_it_was() {
         }
         assert!(kills > 0, "{call} is never called");
     }
+}
+
+#[test]
+fn an_ordinary_user_erases_what_is_his_whatever_its_permissions() {
+    if !can_run("setpriv") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let parent = scene.tree.parent().unwrap();
+    run("chown", &["-R", "65534:65534", parent.to_str().unwrap()]);
+    for (path, mode) in [("a/b/0", "0"), ("a/b", "0500"), ("a", "0555"), ("file", "0400")] {
+        run("chmod", &[mode, scene.tree.join(path).to_str().unwrap()]);
+    }
+    // The test program itself lies where nobody else may look.
+    let program = parent.join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", program.to_str().unwrap()])
+        .args(["--exact", "worker", "--ignored", "--nocapture"])
+        .env(TREE, &scene.tree)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(is_empty(&scene.tree));
+    let content: Vec<_> =
+        fs::read_dir(&scene.outside).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(content.contains(&b"sentinel".to_vec()) && content.contains(&b"shared".to_vec()));
 }
 
 #[test]

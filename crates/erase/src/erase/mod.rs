@@ -70,6 +70,8 @@ pub fn erase(
         written: 0.into(),
     };
     let mut retiring = Retiring::new(&root, &list, &names, Aside::open(&root, &list)?, observer, stop);
+    // All at once what would be written back file by file when asking where a file's blocks are.
+    sync(top.as_fd())?;
     for batch in batches(&reckoning.present, how) {
         let named: Vec<_> = batch.iter().map(|present| list.target(present.index)).collect();
         record(Batch::Before(&named)).map_err(EraseError::Record)?;
