@@ -1,14 +1,27 @@
 //! Whether services do what they are there for, seen from outside: several times in a row, within a time.
 
+mod probe;
 mod spec;
+mod upkeep;
+mod watch;
 
-use std::{collections::BTreeMap, fmt, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
-use strongroom_event::Observer;
+use strongroom_event::{Event, Observer};
 
 use crate::{Service, Snapshot};
 pub use spec::{BadHealthSpec, HealthSpec};
+use upkeep::Upkeep;
+use watch::{Progress, Sight, is_set, rest};
 
 /// One thing that must be so for the services to count as healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,9 +89,13 @@ impl fmt::Display for Symptom {
     }
 }
 
-/// Waits until everything is healthy: each of `checks`, and each of `services` that `expected` says ran. Of those it is
-/// seen that their manager has them up and has not restarted them meanwhile; and if `on_mount` is the device of a mount,
-/// that a process of theirs holds a file on it, if they held one before ([`Snapshot::note_holding`]).
+/// How often a service is looked at, and how often in a row it must be well.
+const EVERY: Duration = Duration::from_millis(500);
+const SUCCESSES: u32 = 3;
+
+/// Waits until everything is healthy at the same time: each of `checks`, and each of `services` that `expected` says ran.
+/// Of those it is seen that their manager has them up and has not restarted them meanwhile; and if `on_mount` is the device
+/// of a mount, that a process of theirs holds a file on it, if they held one before ([`Snapshot::note_holding`]).
 ///
 /// As soon as `within` is over, or `stop` is set, it is told what was not.
 pub fn await_health(
@@ -90,6 +107,108 @@ pub fn await_health(
     stop: &AtomicBool,
     observer: &dyn Observer,
 ) -> Result<Vec<Evidence>, Unhealthy> {
-    let _ = (checks, services, expected, on_mount, within, stop, observer, BTreeMap::<u8, u8>::new());
-    Ok(Vec::new())
+    let mut subjects: Vec<_> = checks.iter().map(Subject::of_check).collect();
+    let ran = expected.iter().filter(|was| was.was_running);
+    subjects.extend(ran.filter_map(|was| {
+        let service = services.iter().find(|service| *service.spec() == was.spec)?;
+        Some(Subject::of_service(&**service, was, on_mount))
+    }));
+    Waiting::new(&subjects, within, stop, observer).run(subjects)
+}
+
+/// Something that is asked.
+struct Subject<'a> {
+    name: String,
+    interval: Duration,
+    needed: u32,
+    ask: Box<dyn FnMut() -> Sight + Send + 'a>,
+}
+
+impl<'a> Subject<'a> {
+    fn of_check(check: &'a Healthcheck) -> Self {
+        let (interval, needed) = (check.interval, check.successes);
+        Self { name: check.spec.to_string(), interval, needed, ask: Box::new(|| probe::ask(check)) }
+    }
+
+    fn of_service(service: &'a dyn Service, was: &'a Snapshot, on_mount: Option<u64>) -> Self {
+        let mut upkeep = Upkeep::new(service, was, on_mount);
+        Self { name: was.spec.to_string(), interval: EVERY, needed: SUCCESSES, ask: Box::new(move || upkeep.ask()) }
+    }
+}
+
+/// All subjects, each of which is asked by a thread of its own: one that does not answer holds nobody up.
+struct Waiting<'a> {
+    begun: Instant,
+    within: Duration,
+    stop: &'a AtomicBool,
+    observer: &'a dyn Observer,
+    names: Vec<(String, u32)>,
+    progress: Mutex<Vec<Progress>>,
+    /// All were well enough at one moment.
+    done: AtomicBool,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(subjects: &[Subject<'_>], within: Duration, stop: &'a AtomicBool, observer: &'a dyn Observer) -> Self {
+        let names: Vec<_> = subjects.iter().map(|subject| (subject.name.clone(), subject.needed)).collect();
+        let progress = Mutex::new(vec![Progress::default(); names.len()]);
+        Self { begun: Instant::now(), within, stop, observer, names, progress, done: AtomicBool::new(false) }
+    }
+
+    fn run(self, subjects: Vec<Subject<'_>>) -> Result<Vec<Evidence>, Unhealthy> {
+        self.done.store(subjects.is_empty(), Ordering::Relaxed);
+        thread::scope(|scope| {
+            for (index, subject) in subjects.into_iter().enumerate() {
+                let waiting = &self;
+                scope.spawn(move || waiting.follow(index, subject));
+            }
+        });
+        self.outcome()
+    }
+
+    fn follow(&self, index: usize, mut subject: Subject<'_>) {
+        while !self.is_over() {
+            let sight = (subject.ask)();
+            self.note(index, sight);
+            rest(subject.interval, || self.is_over());
+        }
+    }
+
+    fn note(&self, index: usize, sight: Sight) {
+        // Once all were well, what comes in late changes nothing.
+        if is_set(&self.done) {
+            return;
+        }
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, needed) = &self.names[index];
+        let is_well = sight.is_well;
+        if progress[index].note(sight, *needed, self.begun.elapsed()) && !is_well {
+            self.observer.observe(&Event::Waiting { why: format!("{name}: {}", progress[index].seen) });
+        }
+        if progress.iter().all(|progress| progress.enough.is_some()) {
+            self.done.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        is_set(&self.done) || is_set(self.stop) || self.begun.elapsed() >= self.within
+    }
+
+    fn outcome(self) -> Result<Vec<Evidence>, Unhealthy> {
+        let progress = self.progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut healthy, mut failing) = (Vec::new(), Vec::new());
+        for ((subject, needed), progress) in self.names.into_iter().zip(progress) {
+            match progress.enough {
+                Some(after) => healthy.push(Evidence { subject, seen: progress.seen, successes: progress.row, after }),
+                None => failing.push(Symptom { subject, seen: progress.shortcoming(needed), tries: progress.tries }),
+            }
+        }
+        match is_set(&self.done) {
+            true => Ok(healthy),
+            false => {
+                let interrupted = is_set(self.stop);
+                Err(Unhealthy { failing, healthy, after: self.begun.elapsed(), interrupted })
+            }
+        }
+    }
 }

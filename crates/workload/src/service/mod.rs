@@ -13,11 +13,12 @@ mod spec;
 mod supervisor;
 mod systemd;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, os::fd::AsFd, path::Path, time::Duration};
 
+use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 
-use crate::WorkloadError;
+use crate::{Hold, WorkloadError, holders};
 pub use connect::{Surroundings, connect};
 pub use problem::Problem;
 pub use spec::{BadSpec, ServiceSpec};
@@ -69,12 +70,26 @@ pub struct Snapshot {
     pub facts: BTreeMap<String, String>,
 }
 
+/// What a snapshot calls whether its processes held something of the data.
+const HELD: &str = "held";
+
 impl Snapshot {
     /// Notes whether one of the processes holds something in the tree at `dir` (as a file that is open or mapped, or as
     /// its working directory), and says so. What did before is expected to hold something there once it is started again.
     pub fn note_holding(&mut self, dir: &Path) -> bool {
-        let _ = dir;
-        false
+        let Ok(root) = open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
+            return false;
+        };
+        let Ok(sightings) = holders(root.as_fd()) else { return false };
+        let is_use = |hold: &Hold| matches!(hold, Hold::Fd { .. } | Hold::Map { .. } | Hold::Cwd { .. });
+        let held = sightings.holders.iter().any(|holder| self.pids.contains(&holder.pid) && is_use(&holder.hold));
+        self.facts.insert(HELD.to_owned(), held.to_string());
+        held
+    }
+
+    /// What was noted.
+    pub(crate) fn held(&self) -> Option<bool> {
+        self.facts.get(HELD)?.parse().ok()
     }
 }
 

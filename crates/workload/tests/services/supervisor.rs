@@ -117,7 +117,8 @@ fn one_that_ignores_being_told_to_stop_is_named_with_its_process() {
 
 #[test]
 fn one_that_fails_to_start_says_how_and_where_to_read_more() {
-    let fails = "[program:a]\ncommand=sh -c 'test -e DIR/well || exit 7; exec sleep 1000'\nstartsecs=1\nstartretries=0\n";
+    let fails =
+        "[program:a]\ncommand=sh -c 'test -e DIR/well || exit 7; exec sleep 1000'\nstartsecs=1\nstartretries=0\n";
     let Some(machine) = Machine::start(fails) else { return };
     fs::write(machine.file("well"), "").unwrap();
     let mut was = machine.service("a").snapshot().unwrap();
