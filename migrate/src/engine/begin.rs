@@ -76,8 +76,10 @@ pub(super) fn open<'h>(place: &Place, host: &'h dyn Host) -> Result<Migration<'h
         let what = "the last record of the journal was torn, as by a power cut, and is not counted";
         observer.observe(&strongroom_event::Event::Warning(what.into()));
     }
-    if !is_over(ledger.state()) {
-        ledger.keep_mark(&mark_of(&plan))?;
+    match is_over(ledger.state()) {
+        false => ledger.keep_mark(&mark_of(&plan))?,
+        // Whoever finished it may have been killed just before removing it.
+        true => drop(fs::remove_file(mark_of(&plan))),
     }
     Ok(Migration {
         plan,

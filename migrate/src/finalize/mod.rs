@@ -19,10 +19,7 @@ mod checks;
 mod list;
 mod shred;
 
-use std::{
-    os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
-};
+use std::os::fd::{AsFd, OwnedFd};
 
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags};

@@ -20,6 +20,7 @@ impl Migration<'_> {
         self.host.mounter().disarm(&self.plan)?;
         let unhealthy = healthy.as_ref().err().map(ToString::to_string);
         self.reached(State::RolledBack, &Returned { windows: self.windows_back(side), unhealthy })?;
+        self.ledger.drop_mark()?;
         match healthy {
             Ok(Healthy { .. }) => Ok(()),
             // It cannot be for the migration any more.

@@ -142,7 +142,8 @@ impl Migration<'_> {
             self.discard_target()?;
         }
         self.host.mounter().disarm(&self.plan)?;
-        self.reached(State::RolledBack, &Returned::default())
+        self.reached(State::RolledBack, &Returned::default())?;
+        self.ledger.drop_mark()
     }
 
     fn discard_target(&mut self) -> Result<(), MigrateError> {
