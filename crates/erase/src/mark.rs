@@ -1,13 +1,16 @@
 //! Random markers that are planted in a tree before it is erased, to be looked for on the device afterwards.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    ffi::CStr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
 use rustix::{
     fs::{self, Mode, OFlags, XattrFlags},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
-use strongroom_crypto::{OsRandom, Random};
+use strongroom_crypto::{OsRandom, Random, hmac_sha256};
 
 use crate::{
     EraseError, Kind, Target,
@@ -51,21 +54,34 @@ impl Markers {
         Self { content: bytes(), small: bytes(), name: letters(), link: letters(), attribute: bytes() }
     }
 
-    /// Plants them, in a directory of their own below `root`, and syncs. What is planted already stays. The names belong on
-    /// the list of what is to be erased; they are to be recorded by number and not by name, or the record is found in their
-    /// stead.
+    /// Plants them, in a directory of their own below `root`, and syncs. The names belong on the list of what is to be erased;
+    /// they are to be recorded by number and not by name, or the record is found in their stead.
+    ///
+    /// What is planted already stays, and once all of it is, an attribute of `root` says so: planting again tells the same
+    /// names, whatever of them an interrupted run has erased since.
     pub fn plant(&self, root: BorrowedFd<'_>) -> Result<Vec<Target>, EraseError> {
+        let attempt = || EraseError::at::<Errno>("planting", b"a marker");
+        let dev = Look::of(root).map_err(attempt())?.dev;
+        if let Some(planted) = self.planted(root) {
+            return Ok(self.targets(dev, planted));
+        }
         let directory = self.name.0;
         match fs::mkdirat(root, &directory[..], Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(EraseError::at("making", b"a directory for markers")(error)),
+            Err(error) => return Err(attempt()(error)),
         }
-        let attempt = || EraseError::at::<Errno>("planting", b"a marker");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = fs::openat(root, &directory[..], flags, Mode::empty()).map_err(attempt())?;
         self.plant_in(&dir).map_err(attempt())?;
         fs::syncfs(&dir).map_err(attempt())?;
-        self.targets(&dir).map_err(attempt())
+        let planted = self.inodes(&dir).map_err(attempt())?;
+        match fs::fsetxattr(root, attribute(), &self.record(planted), XattrFlags::empty()) {
+            // Where there are no attributes, an interrupted run is to be followed by one without proof.
+            Ok(()) | Err(Errno::NOTSUP) => {}
+            Err(error) => return Err(attempt()(error)),
+        }
+        fs::syncfs(&dir).map_err(attempt())?;
+        Ok(self.targets(dev, planted))
     }
 
     /// What is looked for.
@@ -107,17 +123,45 @@ impl Markers {
         [b"c", b"s", b"l", b"m", b"a"].map(|last| [&self.name.0[..], last].concat())
     }
 
-    fn targets(&self, dir: &OwnedFd) -> rustix::io::Result<Vec<Target>> {
-        let target =
-            |path: Vec<u8>, look: Look| Target { path, dev: look.dev, ino: look.ino, kind: look.kind, links_inside: 1 };
-        let mut targets = Vec::new();
-        for name in self.names() {
-            targets.push(target(join(&self.name.0, &name), Look::at(dir, &name)?));
+    fn inodes(&self, dir: &OwnedFd) -> rustix::io::Result<Inodes> {
+        let mut inodes = [0; KINDS.len()];
+        for (ino, name) in inodes.iter_mut().zip(self.names()) {
+            *ino = Look::at(dir, &name)?.ino;
         }
-        targets.push(target(self.name.0.to_vec(), Look::of(dir)?));
-        debug_assert!(targets.last().is_some_and(|last| last.kind == Kind::Directory));
-        Ok(targets)
+        inodes[KINDS.len() - 1] = Look::of(dir)?.ino;
+        Ok(inodes)
     }
+
+    fn targets(&self, dev: u64, inodes: Inodes) -> Vec<Target> {
+        let directory = &self.name.0;
+        let paths = self.names().map(|name| join(directory, &name)).into_iter().chain([directory.to_vec()]);
+        let each = paths.zip(inodes).zip(KINDS);
+        each.map(|((path, ino), kind)| Target { path, dev, ino, kind, links_inside: 1 }).collect()
+    }
+
+    /// What the attribute of the root says: which markers they are, without telling them, and their inode numbers.
+    fn record(&self, inodes: Inodes) -> Vec<u8> {
+        let whose = hmac_sha256(b"planted", &self.name.0);
+        [&whose[..], &inodes.map(u64::to_le_bytes).concat()].concat()
+    }
+
+    fn planted(&self, root: BorrowedFd<'_>) -> Option<Inodes> {
+        let mut record = [0; 32 + 8 * KINDS.len()];
+        let len = fs::fgetxattr(root, attribute(), &mut record[..]).ok()?;
+        let word = |number: usize| record[32 + 8 * number..][..8].try_into().expect("eight bytes");
+        let inodes = std::array::from_fn(|number| u64::from_le_bytes(word(number)));
+        (len == record.len() && self.record(inodes) == record).then_some(inodes)
+    }
+}
+
+type Inodes = [u64; KINDS.len()];
+
+/// What stands under the names, in their order, and the directory that they are in.
+const KINDS: [Kind; 6] = [Kind::File, Kind::File, Kind::Symlink, Kind::Symlink, Kind::File, Kind::Directory];
+
+/// One that nobody else can set, if we are the super-user.
+fn attribute() -> &'static CStr {
+    if rustix::process::geteuid().is_root() { c"trusted.strongroom-markers" } else { c"user.strongroom-markers" }
 }
 
 fn write(dir: &OwnedFd, name: &[u8], content: &[u8]) -> rustix::io::Result<OwnedFd> {

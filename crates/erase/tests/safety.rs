@@ -17,7 +17,7 @@ use std::{
     thread,
 };
 
-use strongroom_erase::{Batch, EraseError, Erasing, Kind, Target, remove_root};
+use strongroom_erase::{Batch, EraseError, Erasing, Kind, Markers, Target, remove_root};
 use strongroom_event::{Event, Silent};
 use support::{Seen, can, erase, in_own_namespace, is_empty, list, open, run, snapshot};
 
@@ -27,6 +27,7 @@ struct Scene {
     tree: PathBuf,
     sentinel: PathBuf,
     before: Seen,
+    targets: Vec<Target>,
 }
 
 impl Scene {
@@ -44,7 +45,8 @@ impl Scene {
         symlink("../sentinel", tree.join("to-sentinel")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, tree.join("pipe"), 0o600.into()).unwrap();
         let before = snapshot(&sentinel);
-        Self { tree, sentinel, before, _dir: dir }
+        let targets = list(&tree);
+        Self { tree, sentinel, before, targets, _dir: dir }
     }
 
     /// Nothing happened to the sentinel.
@@ -410,6 +412,35 @@ fn told_to_stop_it_stops_at_any_moment_and_goes_on_later() {
         erase(&scene.tree, &targets, &how).unwrap();
         assert!(is_empty(&scene.tree));
         scene.is_untouched();
+    }
+}
+
+#[test]
+fn markers_are_planted_once_and_known_after_any_interruption() {
+    for moment in 0.. {
+        let scene = Scene::new();
+        let markers = Markers::choose();
+        let known = || {
+            let mut targets = markers.plant(open(&scene.tree).as_fd()).unwrap();
+            assert!(targets.iter().all(|target| target.links_inside == 1));
+            targets.extend(scene.targets.clone());
+            targets
+        };
+        let (stop, seen) = (AtomicBool::new(false), Mutex::new(0));
+        let observer = |_: &Event| {
+            let mut seen = seen.lock().unwrap();
+            *seen += 1;
+            stop.fetch_or(*seen > moment, Ordering::Relaxed);
+        };
+        let how = Erasing { batch_entries: 2, ..Erasing::default() };
+        let first = known();
+        let stopped = strongroom_erase::erase(open(&scene.tree), &first, &how, &mut |_| Ok(()), &observer, &stop);
+        assert_eq!(known(), first, "moment {moment}");
+        erase(&scene.tree, &known(), &how).unwrap();
+        assert!(is_empty(&scene.tree), "moment {moment}");
+        if stopped.is_ok() {
+            return;
+        }
     }
 }
 
