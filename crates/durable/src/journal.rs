@@ -34,6 +34,9 @@ pub enum JournalError {
     /// A system call failed.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A record may be there or not, and nobody can tell: whoever opens the journal next will see.
+    #[error("{0}, and whether the record is there is not known")]
+    InDoubt(#[source] PathError),
     /// Another process writes it.
     #[error("{} is in use by another process", path.display())]
     Busy {
@@ -124,8 +127,8 @@ impl Journal {
         &self.path
     }
 
-    /// Adds a record, and returns when it is on the disk. If it fails, the record is not there, or nothing can be added
-    /// any more.
+    /// Adds a record, and returns when it is on the disk. If it fails, the record is not there, but for
+    /// [`JournalError::InDoubt`]; and perhaps nothing can be added any more.
     pub fn append(&mut self, payload: &[u8]) -> Result<(), JournalError> {
         if self.is_broken {
             let broken = io::Error::other("an earlier failure left it in doubt");
@@ -137,9 +140,10 @@ impl Journal {
             return Err(PathError::on("adding to", &self.path)(error).into());
         }
         if let Err(error) = self.file.sync_data() {
-            // After a failed fsync nobody knows what is on the disk.
+            // After a failed fsync nobody knows what is on the disk. Cut off, the record is not there at least.
             self.is_broken = true;
-            return Err(PathError::on("writing to disk", &self.path)(error).into());
+            let failed = PathError::on("writing to disk", &self.path)(error);
+            return Err(if self.cut_off().is_ok() { failed.into() } else { JournalError::InDoubt(failed) });
         }
         self.end += record.len() as u64;
         self.records.push(payload.to_vec());
