@@ -246,7 +246,9 @@ impl MigrateError {
             MigrateError::Tree(error) => error.is_full(),
             MigrateError::Manifest(error) => error.is_full(),
             MigrateError::Path(error) | MigrateError::Journal(JournalError::Path(error)) => is_full(&error.source),
-            MigrateError::BackedOut { cause } | MigrateError::NotCarried { cause } | MigrateError::RolledBack { cause } => cause.is_full(),
+            MigrateError::BackedOut { cause }
+            | MigrateError::NotCarried { cause }
+            | MigrateError::RolledBack { cause } => cause.is_full(),
             _ => false,
         }
     }
@@ -254,6 +256,11 @@ impl MigrateError {
     /// Whether what was looked for is not there.
     pub(crate) fn is_vanished(&self) -> bool {
         matches!(self, MigrateError::Path(error) if error.source.kind() == std::io::ErrorKind::NotFound)
+    }
+
+    /// Whether it is not known whether what was to be recorded is.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(self, MigrateError::Journal(JournalError::InDoubt(_)))
     }
 
     /// Whether the passphrase was wrong.

@@ -37,7 +37,7 @@ use strongroom_crypto::Key;
 use strongroom_event::Observer;
 use strongroom_tree::Manifest;
 
-use crate::{Host, Ledger, Mark, MigrateError, OpenVault, Place, Plan, State, ledger::Moment};
+use crate::{Back, Host, Ledger, Mark, MigrateError, OpenVault, Place, Plan, State, ledger::Moment};
 use converge::Verdict;
 use invariant::Before;
 use step::{Step, next};
@@ -51,9 +51,9 @@ pub(crate) use history::History;
 pub(crate) use invariant::may_erase;
 pub(crate) use locks::Locks;
 pub use recover::recover;
+pub(crate) use sides::Readable;
 pub use status::{Phase, Rollback, Status, status};
 pub use verify::{Verification, verify};
-pub(crate) use sides::Readable;
 pub(crate) use world::AtPath;
 
 /// A migration that belongs to this process.
@@ -177,28 +177,46 @@ impl<'h> Migration<'h> {
     fn out_of(&mut self, cause: MigrateError) -> MigrateError {
         let history = self.history();
         if history.is_in_window() {
-            let undone = self.back_out(&cause.to_string(), recover::When::Now);
-            return match undone {
-                Ok(()) => MigrateError::BackedOut { cause: Box::new(cause) },
-                Err(undo) => MigrateError::NeedsOperator {
-                    why: format!("{cause}; and going back to the plaintext failed as well: {undo}"),
-                    next: format!("see to it and run `strongroom migrate resume {}`", self.plan.data.display()),
-                },
+            return match cause.is_in_doubt() && history.begun() == Some(State::Cutover) {
+                true => self.stuck(&cause, None),
+                false => self.back_out_of(cause),
             };
         }
-        match history.reached() {
-            State::Cutover | State::ServicesUp => self.give_up(cause),
+        match (history.reached(), &cause) {
+            (State::Cutover | State::ServicesUp, MigrateError::Workload(_) | MigrateError::Unhealthy { .. }) => {
+                self.roll_back_of_itself(cause)
+            }
+            (State::Cutover | State::ServicesUp, _) => match self.start_services(Side::Vault) {
+                Ok(()) => cause,
+                Err(undo) => self.stuck(&cause, Some(&undo)),
+            },
             _ => cause,
         }
     }
 
-    /// The services are not well on the vault, which is the truth.
-    fn give_up(&mut self, cause: MigrateError) -> MigrateError {
-        let next = format!(
-            "see to the services and run `strongroom migrate resume {0}`, or go back with `strongroom migrate rollback {0}`",
-            self.plan.data.display()
-        );
-        MigrateError::NeedsOperator { why: cause.to_string(), next }
+    fn back_out_of(&mut self, cause: MigrateError) -> MigrateError {
+        match self.back_out(&cause.to_string(), recover::When::Now) {
+            Ok(()) => MigrateError::BackedOut { cause: Box::new(cause) },
+            Err(undo) => self.stuck(&cause, Some(&undo)),
+        }
+    }
+
+    /// The services are not well on the vault, which is the truth: what was written there is carried back.
+    fn roll_back_of_itself(&mut self, cause: MigrateError) -> MigrateError {
+        match self.roll_back(&Back::default()) {
+            Ok(_) => MigrateError::RolledBack { cause: Box::new(cause) },
+            Err(undo) => self.stuck(&cause, Some(&undo)),
+        }
+    }
+
+    /// Nothing that could be done by itself is left.
+    fn stuck(&self, cause: &MigrateError, undo: Option<&MigrateError>) -> MigrateError {
+        let why = match undo {
+            Some(undo) => format!("{cause}; and going back failed as well: {undo}"),
+            None => cause.to_string(),
+        };
+        let next = format!("see to it, and run `strongroom migrate resume {}`", self.plan.data.display());
+        MigrateError::NeedsOperator { why, next }
     }
 
     fn outcome(&self) -> Result<Outcome, MigrateError> {

@@ -19,6 +19,8 @@ impl Migration<'_> {
             return self.copy_round();
         }
         let services = self.look_at_services()?;
+        // From the first that is stopped, whatever cuts this off leaves them down: the machine is to know when it starts.
+        self.host.mounter().arm(&self.plan)?;
         self.phase("stopping services");
         self.intend(State::Quiescing, &Quiescing { services, predicted_seconds: Some(predicted.as_secs()) })?;
         let stopped = self.stop_services()?;
@@ -81,13 +83,7 @@ impl Migration<'_> {
     /// The way back out of a window, from anywhere in it: the path leads to the plaintext, and what ran runs. Doing it
     /// again is nothing, and being killed in it is no matter.
     pub(crate) fn back_out(&mut self, why: &str, when: When) -> Result<(), MigrateError> {
-        self.phase("going back to the plaintext");
-        self.close_vault();
-        self.reopen()?;
-        // What was written to be used at boot would keep services from starting without the mount.
-        let withdrawn = self.withdraw_if_prepared();
-        self.start_those(Side::Plaintext, |was| when.is_ours_to_start(&was.spec))?;
-        withdrawn?;
+        self.give_back(when)?;
         let healthy = match when {
             When::Now => self.await_services(Side::Plaintext).map(drop),
             When::AtBoot => Ok(()),
@@ -95,8 +91,22 @@ impl Migration<'_> {
         let windows = self.windows(Side::Plaintext);
         let number = self.history().rounds_ever();
         let round = Round { number, backed_out: Some(why.into()), windows, ..Round::default() };
-        self.reached(State::Copied, &round)?;
+        if let Err(error) = self.reached(State::Copied, &round) {
+            // The services run, and whoever comes next finds that so.
+            self.warn(&format!("going back to the plaintext could not be recorded: {error}"));
+        }
         healthy
+    }
+
+    /// The services run on the plaintext.
+    fn give_back(&mut self, when: When) -> Result<(), MigrateError> {
+        self.phase("going back to the plaintext");
+        self.close_vault();
+        self.reopen()?;
+        // What was written to be used at boot would keep services from starting without the mount.
+        let withdrawn = self.withdraw_if_prepared();
+        self.start_those(Side::Plaintext, |was| when.is_ours_to_start(&was.spec))?;
+        withdrawn
     }
 
     fn withdraw_if_prepared(&self) -> Result<(), MigrateError> {

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod journal;
 mod journey;
 mod killed;
 mod window;

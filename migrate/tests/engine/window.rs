@@ -210,3 +210,98 @@ fn a_copy_that_was_damaged_is_found_in_the_window_and_made_anew() {
     assert_eq!(world.go_on(&Machine::new(&world)).unwrap().state, State::Soak);
     assert_eq!(fs::read(world.plan.data.join("late")).unwrap(), b"written late");
 }
+
+#[test]
+fn services_that_are_not_well_on_the_vault_go_back_by_themselves_with_what_they_wrote_there() {
+    if !needs_root("a rollback") {
+        return;
+    }
+    let world = World::new();
+    let machine = Machine::new(&world);
+    machine.is_unhealthy.store(true, Ordering::SeqCst);
+    let written = world.plan.data.join("written-on-the-vault");
+    machine.on("started", move |times| {
+        if times == 2 {
+            fs::write(&written, b"acknowledged").unwrap();
+        }
+    });
+    let error = world.go_on(&machine).unwrap_err();
+    assert!(matches!(error, MigrateError::RolledBack { .. }), "{error}");
+    assert!(world.is_plaintext());
+    assert_eq!(world.fleet.running(), RUN);
+    assert_eq!(fs::read(world.plan.data.join("written-on-the-vault")).unwrap(), b"acknowledged");
+}
+
+#[test]
+fn a_service_that_starts_at_the_second_try_is_no_failure() {
+    if !needs_root("a second try") {
+        return;
+    }
+    let world = World::new();
+    world.fleet.let_refuse_to_start("command:db", 1);
+    assert_eq!(world.go_on(&Machine::new(&world)).unwrap().state, State::Soak);
+    assert_eq!(world.fleet.running(), RUN);
+}
+
+#[test]
+fn a_service_that_does_not_start_on_the_vault_starts_on_the_plaintext() {
+    if !needs_root("a service that does not start") {
+        return;
+    }
+    let world = World::new();
+    world.fleet.let_refuse_to_start("command:db", 2);
+    let error = world.go_on(&Machine::new(&world)).unwrap_err();
+    assert!(matches!(error, MigrateError::RolledBack { .. }), "{error}");
+    assert!(world.is_plaintext());
+    assert_eq!(world.fleet.running(), RUN);
+}
+
+#[test]
+fn a_state_directory_that_is_full_stops_it_with_services_running() {
+    if !needs_root("a full state directory") {
+        return;
+    }
+    let mut stopped = 0;
+    for full_at in ["snapshot", "stopped", "stage", "prepared", "mounted", "started"] {
+        let world = World::new();
+        fs::create_dir(world.state()).unwrap();
+        rustix::mount::mount("tmpfs", world.state(), "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=1m"))
+            .unwrap();
+        let machine = Machine::new(&world);
+        let filler = world.state().join("filler");
+        let fill = filler.clone();
+        machine.on(full_at, move |_| {
+            let mut file = fs::File::options().create(true).append(true).open(&fill).unwrap();
+            while io::Write::write(&mut file, &[0; 512]).is_ok() {}
+        });
+        // The last page of the journal may have room for what is left.
+        if let Err(error) = world.go_on(&machine) {
+            assert!(error.is_full(), "{full_at}: {error}");
+            stopped += 1;
+        }
+        assert_eq!(world.fleet.running(), RUN, "{full_at}");
+        assert!(world.is_plaintext() || world.is_vault(), "{full_at}");
+        assert_eq!(world.seen(), world.before, "{full_at}");
+        fs::remove_file(&filler).unwrap();
+        goes_on(&world);
+        drop(machine);
+        rustix::mount::unmount(world.state(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+    assert!(stopped > 2, "it was full {stopped} times");
+}
+
+#[test]
+fn data_that_change_faster_than_they_are_copied_are_told_and_the_operator_decides() {
+    if !needs_root("a restless tree") {
+        return;
+    }
+    let mut world = World::new();
+    world.plan.max_downtime = Some(std::time::Duration::from_millis(1));
+    let error = world.go_on(&Machine::new(&world)).unwrap_err();
+    assert!(matches!(error, MigrateError::TooLong { .. }), "{error}");
+    is_back(&world);
+    let machine = Machine::new(&world);
+    let mut migration = strongroom_migrate::Migration::open(&world.place(), &machine).unwrap();
+    migration.allow_long_window();
+    assert_eq!(migration.run().unwrap().state, State::Soak);
+}

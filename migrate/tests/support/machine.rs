@@ -125,6 +125,11 @@ impl Inner {
         self.faults.lock().unwrap().push(Fault { at, kind, before });
     }
 
+    /// Whoever runs on it is killed at its next call.
+    pub fn kill_next(&self) {
+        self.is_dead.store(true, Ordering::SeqCst);
+    }
+
     /// How many calls of that name there were.
     pub fn times(&self, what: &str) -> usize {
         self.times.lock().unwrap().get(what).copied().unwrap_or(0)
