@@ -6,6 +6,7 @@ mod databases;
 mod disaster;
 mod hooks;
 mod interrupted;
+mod migrate;
 mod newcomer;
 mod partial;
 mod records;
@@ -37,6 +38,8 @@ mod code {
     pub const NEEDED: i32 = 16;
     pub const MISSING_BASE: i32 = 17;
     pub const REFUSED: i32 = 18;
+    pub const NOT_MIGRATED: i32 = 19;
+    pub const NO_MIGRATION: i32 = 23;
 }
 
 /// Data, a place for backups, and a user of his own with no terminal.

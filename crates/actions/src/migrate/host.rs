@@ -7,11 +7,17 @@ use std::{
 
 use jiff::Timestamp;
 use strongroom_event::Observer;
-use strongroom_migrate::{Archiver, Host, Mounter, Plan, Vaults};
+use strongroom_format::CONF_NAME;
+use strongroom_migrate::{Accepted, Archiver, Check, Direction, Host, Mounter, Plan, Vaults};
 use strongroom_workload::{Service, Surroundings, WorkloadError, connect};
 
-use super::{World, archiver::RealArchiver, secret::Keyring, vaults::RealVaults};
-use crate::Context;
+use super::{
+    World,
+    archiver::RealArchiver,
+    secret::{Handover, Keyring},
+    vaults::RealVaults,
+};
+use crate::{ActionError, Conf, Context};
 
 /// This machine.
 pub(super) struct RealHost {
@@ -37,6 +43,26 @@ impl RealHost {
             mounter,
             surroundings: world.surroundings.clone(),
         }
+    }
+}
+
+impl RealHost {
+    /// Has the passphrase, and knows that it is the one, before anything is stopped for want of it: that of the vault, or
+    /// the one that a vault is to have that is not made yet.
+    pub fn prove(&self, plan: &Plan) -> Result<(), ActionError> {
+        let keyring = &self.vaults.keyring;
+        match plan.vault.join(CONF_NAME).symlink_metadata() {
+            Ok(_) => keyring.unlock(&Conf::read(&plan.vault)?).map(drop),
+            Err(_) if plan.direction == Direction::Decrypt => Err(ActionError::NotAVault(plan.vault.clone())),
+            Err(_) if self.has_nobody_for_the_key(plan) => Err(ActionError::RecoveryKeyNotProved(plan.vault.clone())),
+            Err(_) => Ok(keyring.new_one(&plan.vault).map(drop)?),
+        }
+    }
+
+    fn has_nobody_for_the_key(&self, plan: &Plan) -> bool {
+        let is_waived = plan.accepted.contains(&Accepted::WithoutCheck(Check::RecoveryKey));
+        let has_nobody = matches!(self.vaults.keyring.handover(), Handover::Nobody);
+        has_nobody && plan.recovery_key_file.is_none() && !is_waived
     }
 }
 

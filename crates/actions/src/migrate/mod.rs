@@ -20,12 +20,14 @@ pub use preview::{Preview, ServiceNow};
 pub use request::{Request, World, accepted_word, check_word, parse_accepted};
 pub use secret::{Ask, Handover, Secrets, Show, Wanted};
 pub use verbs::{
-    Begun, Migrated, Put, Returning, Verified, compare, migrate, recover, resume, rollback, status, verify,
+    Begun, Finalized, Migrated, Put, Returning, Verified, compare, finalize, migrate, recover, resume, rollback,
+    status, verify,
 };
 
 pub use strongroom_erase::{Grade, Verdict};
 pub use strongroom_migrate::{
-    Accepted, Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Erasure, HostError,
-    MigrateError, MigrationId, Phase, Plan, Refusal, Rollback, Round, Side, State, Status, Survey, Trouble, Window,
+    Accepted, Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Erasure, Finalizing,
+    Gone, HostError, MigrateError, MigrationId, Phase, Plan, Refusal, Rollback, Round, Side, State, Status, Survey,
+    Trouble, Window,
 };
 pub use strongroom_workload::{BadHealthSpec, BadSpec, Commands, HealthSpec, ServiceSpec, Surroundings};

@@ -113,9 +113,12 @@ impl Mounter for BootMounter {
             Standing::Ours(_) | Standing::Dead => self.umount(plan)?,
             Standing::Absent => {}
         }
+        // Not after it: whoever comes after a crash finds it mounted, and has nothing more to do. What is enabled for nothing
+        // is withdrawn.
+        self.enable(plan, &way)?;
         self.mount_by(plan, &way)?;
         match self.standing(plan)? {
-            Standing::Ours(_) => self.enable(plan, &way),
+            Standing::Ours(_) => Ok(()),
             other => Err(failed(&self.mounting(plan), format!("it is not mounted, but {other:?}"), Trouble::Other)),
         }
     }
@@ -129,11 +132,11 @@ impl Mounter for BootMounter {
             Standing::Ours(_) | Standing::Dead => {
                 // Its supervisor is not to mount it again at once.
                 let held = way.service.as_deref().map(runsv::hold).transpose().map_err(because(&attempted))?;
-                unmount(plan).inspect_err(|_| drop(held.map(runsv::Held::release))).map_err(|error| {
-                    let trouble =
-                        if matches!(error, UmountError::Busy { .. }) { Trouble::Busy } else { Trouble::Other };
-                    failed(&attempted, error, trouble)
-                })?;
+                if let Err(error) = unmount(plan) {
+                    held.into_iter().for_each(runsv::Held::release);
+                    let is_busy = matches!(error, UmountError::Busy { .. });
+                    return Err(failed(&attempted, error, if is_busy { Trouble::Busy } else { Trouble::Other }));
+                }
             }
         }
         // It says goodbye by itself; asking for it waits until it is gone.
@@ -207,7 +210,6 @@ impl BootMounter {
         match (&way.unit, &way.service, plan.boot) {
             (Some(unit), ..) => self.units(plan).start(unit, PATIENCE).map_err(because(&attempted)),
             (_, Some(service), _) => {
-                self.record(plan).install(&way.enabling).map_err(because(&attempted))?;
                 let is_mounted = || Ok(matches!(self.standing(plan)?, Standing::Ours(_)));
                 runsv::up(service, PATIENCE, &is_mounted)?.map_err(because(&attempted))
             }

@@ -1,4 +1,5 @@
-//! A vault that belongs to this process while it is filled, compared or emptied.
+//! A vault that belongs to this process while it is filled, compared or emptied. While services use it through its mount, it
+//! is only looked at.
 
 use std::{
     fs::{self, File},
@@ -13,6 +14,7 @@ use strongroom_crypto::Key;
 use strongroom_durable::{DirLock, PathError};
 use strongroom_format::{MasterKey, journal_key};
 use strongroom_migrate::{HostError, MigrationId, OpenVault, Plan, Staged};
+use strongroom_mount::mounts;
 use strongroom_tree::Replica;
 use strongroom_vault::{CheckOptions, RealBacking, VaultOptions, VaultTree, check};
 
@@ -32,6 +34,8 @@ pub(super) struct Opened {
     dropped: Mutex<Option<i64>>,
     context: Context,
     keyring: Arc<Keyring>,
+    /// Whether services use it through its mount meanwhile, so that it is only looked at.
+    is_shared: bool,
     _lock: Option<DirLock>,
 }
 
@@ -40,10 +44,13 @@ impl Opened {
     pub fn open(plan: &Plan, context: &Context, keyring: Arc<Keyring>) -> Result<Self, HostError> {
         let attempted = || format!("opening the vault {}", plan.vault.display());
         let conf = Conf::read(&plan.vault).map_err(on(attempted()))?;
-        let lock = take(conf.dir(), false, &*context.observer).map_err(on(attempted()))?;
+        let (lock, is_shared) = match take(conf.dir(), false, &*context.observer) {
+            Err(ActionError::InUse { .. }) if is_mounted_at(&plan.data, conf.dir()) => (None, true),
+            taken => (taken.map_err(on(attempted()))?, false),
+        };
         let root = File::open(conf.dir()).map_err(PathError::on("opening", conf.dir())).map_err(on(attempted()))?;
         let master = keyring.unlock(&conf).map_err(on(attempted()))?;
-        let options = VaultOptions { acl: true, ..VaultOptions::default() };
+        let options = VaultOptions { acl: true, read_only: is_shared, shared: is_shared, ..VaultOptions::default() };
         let vault = conf.open_with(&master, options, context.observer.clone()).map_err(on(attempted()))?;
         Ok(Self {
             id: plan.id,
@@ -54,11 +61,25 @@ impl Opened {
             dropped: Mutex::default(),
             context: context.clone(),
             keyring,
+            is_shared,
             _lock: lock,
         })
     }
 
+    /// What is damaged. A block that is just being written looks damaged too, but not every time.
     fn damage(&self) -> Result<Vec<String>, ActionError> {
+        let mut damage = self.look_for_damage()?;
+        for _ in 1..if self.is_shared { LOOKS } else { 1 } {
+            if damage.is_empty() {
+                break;
+            }
+            let again = self.look_for_damage()?;
+            damage.retain(|each| again.contains(each));
+        }
+        Ok(damage)
+    }
+
+    fn look_for_damage(&self) -> Result<Vec<String>, ActionError> {
         let conf = Conf::read(&self.dir)?;
         let ciphers = conf.ciphers(&self.keyring.unlock(&conf)?)?;
         let unusable = |source| ActionError::CipherDir { path: self.dir.clone(), source };
@@ -73,6 +94,15 @@ impl Opened {
         }
         Ok(listed)
     }
+}
+
+/// How often damage must be seen in a vault that is written to.
+const LOOKS: usize = 3;
+
+/// Whether the vault is what is mounted there.
+fn is_mounted_at(data: &Path, vault: &Path) -> bool {
+    let mounted = mounts::find(data).ok().flatten();
+    mounted.is_some_and(|mount| mount.is_vault() && !mount.is_dead() && mount.source == vault.as_os_str())
 }
 
 impl OpenVault for Opened {

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 use strongroom_erase::{Verdict, judge};
-use strongroom_migrate::{BackupChoice, Fuse, Host, Plan, Survey, SurveyRequest, find, survey};
+use strongroom_migrate::{BackupChoice, Direction, Fuse, Host, Plan, Survey, SurveyRequest, find, survey};
 use strongroom_workload::{Service, ServiceSpec};
 
 use super::World;
@@ -63,9 +63,11 @@ impl Preview {
         let services = host.services(&plan)?;
         let services = services.iter().map(|service| now(&**service)).collect::<Result<Vec<_>, _>>()?;
         let survey = surveyed(&plan, &services, world, context)?;
-        let erasing = match judge(&plan.data) {
-            Ok(verdict) => Some(verdict),
-            Err(error) => {
+        let erasing = match (plan.direction, judge(&plan.data)) {
+            // What is removed then is ciphertext.
+            (Direction::Decrypt, _) => None,
+            (Direction::Encrypt, Ok(verdict)) => Some(verdict),
+            (Direction::Encrypt, Err(error)) => {
                 context.warn(format!("how far erasing would reach is not known: {error}"));
                 None
             }

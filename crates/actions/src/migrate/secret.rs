@@ -78,7 +78,8 @@ impl Keyring {
     pub fn of_archive(&self, archive: &Path, is_wrong: bool) -> Result<Passphrase, SecretError> {
         match self.known().as_ref().filter(|_| !is_wrong) {
             Some(kept) => Ok(kept.copy()),
-            None => (self.secrets.passphrase)(Wanted::Archive(archive)),
+            None if is_wrong => (self.secrets.passphrase)(Wanted::Archive(archive)),
+            None => (self.secrets.passphrase)(Wanted::Open(archive)),
         }
     }
 

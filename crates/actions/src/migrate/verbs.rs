@@ -6,9 +6,10 @@ use std::{
 };
 
 use serde::Serialize;
+use strongroom_format::CONF_NAME;
 use strongroom_migrate::{
-    Back, Carrying, Destination, Found, MigrateError, Migration, Outcome, Plan, State, Status, Window, begin, find,
-    recover as put_right, status as status_of, verify as verify_all,
+    Accepted, Back, Carrying, Destination, Finalizing, Found, Gone, MigrateError, Migration, Outcome, Plan, State,
+    Status, Window, begin, find, recover as put_right, status as status_of, verify as verify_all,
 };
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_tree::{Comparison, Filter, LocalTree, compare as compare_trees};
@@ -71,6 +72,7 @@ pub fn migrate(
         return Ok(Begun { preview, migrated: None });
     }
     consent(&preview)?;
+    host.prove(&plan)?;
     let verb = match plan.direction {
         strongroom_migrate::Direction::Encrypt => "migrate.encrypt",
         strongroom_migrate::Direction::Decrypt => "migrate.decrypt",
@@ -95,6 +97,9 @@ pub fn resume(
     let found = which::one(world, dir)?;
     consent(&found.plan, found.state)?;
     let host = host(context, world, secrets);
+    if !found.is_over() {
+        host.prove(&found.plan)?;
+    }
     perform(context, "migrate.resume", &found.plan.data, |account| {
         stage::clear(&found.plan.stage)?;
         let mut migration = Migration::open(&found.place, &host)?;
@@ -243,6 +248,9 @@ pub fn rollback(
     let found = which::one(world, dir)?;
     let host = host(context, world, secrets);
     stage::clear(&found.plan.stage)?;
+    if back.to == Destination::Now && found.plan.vault.join(CONF_NAME).exists() {
+        host.prove(&found.plan)?;
+    }
     let mut migration = Migration::open(&found.place, &host)?;
     let carrying = match back.to {
         Destination::Now => migration.preview_rollback()?,
@@ -261,6 +269,48 @@ pub fn rollback(
         Ok(migrated(&found.plan, state, windows))
     })?;
     Ok(returning(carrying, Some(migrated)))
+}
+
+/// What finalizing was to do, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finalized {
+    /// What it was to do.
+    pub preview: Finalizing,
+    /// What was erased, what was found of it afterwards, and what could not be done.
+    pub gone: Option<Gone>,
+    /// What came of it; `None` if it was only to be shown.
+    pub migrated: Option<Migrated>,
+}
+
+/// Makes all checks once more, and erases the originals. `consent` sees what would be erased, and how far that reaches.
+/// Audited as `migrate.finalize`.
+pub fn finalize(
+    context: &Context,
+    world: &World,
+    dir: Option<&Path>,
+    accepted: &[Accepted],
+    secrets: Secrets,
+    dry_run: bool,
+    consent: impl FnOnce(&Plan, &Finalizing) -> Result<(), ActionError>,
+) -> Result<Finalized, ActionError> {
+    let found = which::one(world, dir)?;
+    let host = host(context, world, secrets);
+    stage::clear(&found.plan.stage)?;
+    host.prove(&found.plan)?;
+    let mut migration = Migration::open(&found.place, &host)?;
+    let preview = migration.preview_finalize()?;
+    if dry_run {
+        return Ok(Finalized { preview, gone: None, migrated: None });
+    }
+    consent(&found.plan, &preview)?;
+    let (gone, migrated) = perform(context, "migrate.finalize", &found.plan.data, |account| {
+        account.note("id", found.plan.id.to_string());
+        account.note("entries", preview.entries);
+        let Outcome { state, windows } = migration.finalize(accepted)?;
+        account.note("state", word(state));
+        Ok((migration.ledger().fact(State::Erased), migrated(&found.plan, state, windows)))
+    })?;
+    Ok(Finalized { preview, gone, migrated: Some(migrated) })
 }
 
 /// How far migrations are: that of `dir`, or all. Changes nothing, and asks nobody.

@@ -331,6 +331,9 @@ pub struct RollbackArgs {
 pub struct FinalizeArgs {
     #[command(flatten)]
     pub which: WhichArgs,
+    /// Accept that a check has not passed, or that erasing does not reach the old blocks; see "help migrate encrypt"
+    #[arg(long, value_name = "WORD", value_delimiter = ',', value_parser = parse_accepted)]
+    pub accept: Vec<Accepted>,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::json;
 use strongroom_actions::{
     ActionError, Context,
-    migrate::{self, Back, Carrying, Destination, Handover, Preview, Request, Secrets, State, Wanted},
+    migrate::{self, Back, Carrying, Destination, Finalizing, Handover, Preview, Request, Secrets, State, Wanted},
     stop_on_signals,
 };
 use strongroom_event::Operation;
@@ -15,8 +15,8 @@ use super::passphrase_of;
 use crate::{
     args::{
         migrate::{
-            DecryptArgs, EncryptArgs, MigrateArgs, MigrateCommand, RecoverArgs, ResumeArgs, RollbackArgs, RunArgs,
-            StatusArgs, VerifyArgs,
+            DecryptArgs, EncryptArgs, FinalizeArgs, MigrateArgs, MigrateCommand, RecoverArgs, ResumeArgs, RollbackArgs,
+            RunArgs, StatusArgs, VerifyArgs,
         },
         passphrase::PassphraseArgs,
     },
@@ -39,8 +39,8 @@ pub fn run(args: &MigrateArgs, settings: &Settings, face: Face) -> Result<Exit, 
         MigrateCommand::Resume(args) => resume(args, settings, face),
         MigrateCommand::Verify(args) => verify(args, settings, face),
         MigrateCommand::Rollback(args) => rollback(args, settings, face),
+        MigrateCommand::Finalize(args) => finalize(args, settings, face),
         MigrateCommand::Recover(args) => recover(args, settings, face),
-        _ => Err(Failure::new(Exit::FAILURE, "not yet")),
     }
 }
 
@@ -132,6 +132,20 @@ fn rollback(args: &RollbackArgs, settings: &Settings, face: Face) -> Result<Exit
         Some(migrated) => text::migrated(migrated, style) + &text::carried(&returning.carrying),
         None => text::carried(&returning.carrying),
     })?;
+    Ok(Exit::OK)
+}
+
+fn finalize(args: &FinalizeArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
+    let told = Told::new(&args.run, settings, face)?;
+    let world = settings.world(args.run.state.state_dir.as_deref())?;
+    let secrets = told.secrets(settings.passphrase_of_vault(&args.passphrase));
+    let dir = args.which.dir.as_deref();
+    let consent = |plan: &migrate::Plan, finalizing: &Finalizing| {
+        told.consent(args.run.yes, &text::finalizing(plan, finalizing), "Erase the originals?")
+    };
+    let act = || migrate::finalize(&told.context, &world, dir, &args.accept, secrets, args.run.dry_run, consent);
+    let finalized = told.report.around(&json!({ "data": dir.map(plain) }), || act().map_err(Failure::from))?;
+    told.report.tell(&finalized, |style| text::finalized(&finalized, style))?;
     Ok(Exit::OK)
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use strongroom_actions::migrate::{
-    Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Migrated, Plan, Preview, Put,
-    Rollback, ServiceNow, Side, State, Status, Verified, Window, accepted_word, check_word,
+    Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Finalized, Finalizing, Migrated,
+    Plan, Preview, Put, Rollback, ServiceNow, Side, State, Status, Verified, Window, accepted_word, check_word,
 };
 
 use super::{amount, count, duration, local};
@@ -343,6 +343,59 @@ pub fn carried(carrying: &Carrying) -> String {
     }
     for (what, paths) in [("cannot be read", &carrying.unreadable), ("cannot be kept", &carrying.left_behind)] {
         text.extend(paths.first.iter().map(|path| format!("  {what:<14} {path}\n")));
+    }
+    text
+}
+
+/// What would be erased, before it is.
+pub fn finalizing(plan: &Plan, finalizing: &Finalizing) -> String {
+    let what = match plan.direction {
+        Direction::Encrypt => {
+            format!("{} ({}, {})", plan.aside.display(), count(finalizing.entries, "entry"), amount(finalizing.bytes))
+        }
+        Direction::Decrypt => format!("the vault {}", plan.vault.display()),
+    };
+    table(&[("Erase", what)]) + &proofs(finalizing)
+}
+
+/// What the checks said, and how far erasing reaches.
+fn proofs(finalizing: &Finalizing) -> String {
+    let line = |(check, why): &(Check, Option<String>)| {
+        let stands = why.as_ref().map_or_else(|| "passed".to_owned(), |why| format!("NOT PASSED: {why}"));
+        format!("  {:<13} {stands}\n", check_word(*check))
+    };
+    let mut text = String::from("Checks\n");
+    text.extend(finalizing.checks.iter().map(line));
+    if finalizing.changed_since.count > 0 {
+        text.push_str(&format!(
+            "{} changed in the vault since the cut-over; what they were before goes with the originals.\n",
+            count(finalizing.changed_since.count, "entry")
+        ));
+    }
+    if let Some(verdict) = &finalizing.verdict {
+        text.push_str(&format!("{:<15} grade {:?}: {}\n", "Erasing", verdict.grade, verdict.reasons.join("; ")));
+        text.extend(verdict.remedies.iter().map(|remedy| format!("{:<15} {remedy}\n", "")));
+    }
+    if let Some(archive) = &finalizing.backup {
+        text.push_str(&format!("{:<15} {}, which stays\n", "Backup", archive.path.display()));
+    }
+    text
+}
+
+/// What became of it.
+pub fn finalized(finalized: &Finalized, style: Style) -> String {
+    let Some(migrated) = &finalized.migrated else { return proofs(&finalized.preview) };
+    let mut text = self::migrated(migrated, style);
+    let Some(gone) = &finalized.gone else { return text };
+    if let Some(proof) = &gone.proof {
+        text.push_str(&match proof.found.len() as u64 {
+            0 => "Nothing of what was planted, and of samples of the originals, was found on the device.\n".to_owned(),
+            n => style.red(&format!("{} of the originals found on the device.\n", count(n, "remnant"))),
+        });
+    }
+    text.extend(gone.undone.iter().map(|what| format!("Not done: {what}\n")));
+    if let Some(archive) = &finalized.preview.backup {
+        text.push_str(&format!("The backup {} stays: delete it when you need it no more.\n", archive.path.display()));
     }
     text
 }
