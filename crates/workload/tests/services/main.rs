@@ -9,7 +9,3 @@ mod pidfile;
 mod runit;
 mod supervisor;
 mod systemd;
-
-#[path = "../../../testkit/src/user_systemd.rs"]
-#[allow(missing_docs, clippy::print_stderr)]
-mod user_systemd;

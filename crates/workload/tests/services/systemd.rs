@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, fs, os::unix::net::UnixStream, time::Duration};
 
+use strongroom_testkit::UserSystemd;
 use strongroom_workload::{Problem, Service, Surroundings};
 
-use crate::{
-    machine::{PATIENCE, problem, runs, service, wait_until, written_and_read},
-    user_systemd::UserSystemd,
-};
+use crate::machine::{PATIENCE, problem, runs, service, wait_until, written_and_read};
 
 const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep 1000\n";
 
@@ -146,6 +144,26 @@ fn what_depends_on_it_and_is_stopped_with_it_is_started_again() {
     machine.service("a").start(&written_and_read(&was), PATIENCE).unwrap();
     assert_eq!(machine.all_up(), before);
     assert!(before.contains("top.service") && !before.contains("idle.service"));
+}
+
+#[test]
+fn one_that_another_unit_holds_up_stays_down_and_is_stopped_in_its_own_way() {
+    let held = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sh -c 'touch DIR/asked'\n";
+    let holds = "[Unit]\nUpholds=a.service\n[Service]\nExecStart=/bin/sleep 1000\n";
+    let Some(machine) = Machine::start(&[("a.service", held), ("b.service", holds)]) else { return };
+    machine.up(&["a", "b"]);
+    let was = machine.service("a").snapshot().unwrap();
+    for _ in 0..2 {
+        machine.service("a").stop(&was, PATIENCE).unwrap();
+    }
+    assert!(machine.dir.path().join("asked").exists() && machine.is("b", "active"));
+    let started = machine.systemd.systemctl(&["start", "a"]);
+    assert!(!started.status.success() && machine.is("a", "inactive"), "{started:?}");
+    for _ in 0..2 {
+        machine.service("a").start(&written_and_read(&was), PATIENCE).unwrap();
+    }
+    assert!(machine.is("a", "active") && !machine.systemd.runtime_dir().join("systemd/user/a.service.d").exists());
+    assert_eq!(machine.systemd.property("a", "DropInPaths"), "");
 }
 
 #[test]

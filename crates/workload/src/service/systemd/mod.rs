@@ -2,15 +2,17 @@
 //!
 //! Besides the unit itself, a stop takes down what depends on it, and a start does not bring that back: what ran of it is
 //! recorded, and started again. Sockets, timers and paths that start any of these are stopped first. Enablement is never
-//! changed; where something else still could start the unit it is masked until the next start of the machine, at most.
+//! changed; where something else would start the unit it is kept from it, until the next start of the machine at most.
 
 mod bus;
 mod job;
+mod keep;
 mod manage;
 mod unit;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     time::Duration,
 };
 
@@ -44,7 +46,7 @@ pub(super) struct Systemd {
 // What a snapshot says, in its facts.
 const TRIGGERS: &str = "triggers";
 const DEPENDANTS: &str = "dependants";
-const MASKED: &str = "masked";
+const KEPT_DOWN: &str = "kept down by";
 const STATE: &str = "state";
 const RESTARTS: &str = "restarts";
 
@@ -83,8 +85,9 @@ impl Systemd {
             (DEPENDANTS.to_owned(), dependants.join(" ")),
         ]);
         facts.extend(unit.restarts().map(|restarts| (RESTARTS.to_owned(), restarts.to_string())));
-        if unit.wants_mask() {
-            facts.insert(MASKED.to_owned(), unit.id());
+        if unit.is_called_for() {
+            let file = keep::file(self.scope, &self.surroundings, &unit.id());
+            facts.extend(file.map(|file| (KEPT_DOWN.to_owned(), file.display().to_string())));
         }
         let pids = processes(&bus, &unit.id())?;
         Ok(Snapshot { spec: self.spec.clone(), was_running: !unit.is_down(), pids, facts })
@@ -111,8 +114,8 @@ impl Systemd {
         for trigger in words(was, TRIGGERS) {
             jobs.run(Action::Stop, &trigger, deadline)?;
         }
-        if let Some(unit) = was.facts.get(MASKED) {
-            mask(&bus, unit)?;
+        if let Some(file) = was.facts.get(KEPT_DOWN) {
+            keep::down(&bus, Path::new(file))?;
         }
         let before = self.unit(&bus)?;
         if !before.is_down() {
@@ -151,8 +154,8 @@ impl Systemd {
     fn bring_up(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
         let bus = self.connect()?;
         let mut jobs = Jobs::listen(&bus)?;
-        if let Some(unit) = was.facts.get(MASKED) {
-            unmask(&bus, unit)?;
+        if let Some(file) = was.facts.get(KEPT_DOWN) {
+            keep::no_longer(&bus, Path::new(file))?;
         }
         // A socket cannot be started any more when its service runs; and a timer or a path may start it at once.
         let (sockets, others): (Vec<_>, Vec<_>) = words(was, TRIGGERS).partition(|name| name.ends_with(".socket"));
@@ -274,21 +277,5 @@ fn processes(bus: &Bus, id: &str) -> Result<Vec<u32>, Problem> {
         // One that is down and that nobody refers to is forgotten as soon as it was looked at.
         Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NoSuchUnit") => Ok(Vec::new()),
         Err(error) => Err(Problem::refused("asking for its processes")(error)),
-    }
-}
-
-fn mask(bus: &Bus, unit: &str) -> Result<(), Problem> {
-    let _: Vec<(String, String, String)> =
-        bus.manager("MaskUnitFiles", &(vec![unit], true, false)).map_err(Problem::refused("masking it for a while"))?;
-    bus.manager("Reload", &()).map_err(Problem::refused("masking it for a while"))
-}
-
-/// Takes away the mask, if there is one.
-fn unmask(bus: &Bus, unit: &str) -> Result<(), Problem> {
-    let gone: Vec<(String, String, String)> =
-        bus.manager("UnmaskUnitFiles", &(vec![unit], true)).map_err(Problem::refused("unmasking it"))?;
-    match gone.is_empty() {
-        true => Ok(()),
-        false => bus.manager("Reload", &()).map_err(Problem::refused("unmasking it")),
     }
 }

@@ -95,13 +95,10 @@ impl Unit {
         self.number("ConditionTimestampMonotonic").is_some_and(|at| at > 0) && !self.flag_or("ConditionResult", true)
     }
 
-    /// Whether somebody else than its triggers may start it, and a mask at run time would keep that from happening. Such
-    /// a mask does not cover units in the administrator's own directory.
-    pub(super) fn wants_mask(&self) -> bool {
-        let is_called = !self.text("BusName").is_empty() || !self.list("UpheldBy").is_empty();
-        let file = self.text("FragmentPath");
-        let is_ours = ["/etc/", "/run/"].iter().any(|root| file.starts_with(root)) || file.contains("/.config/");
-        is_called && !is_ours
+    /// Whether somebody else than its triggers would start it: who calls it by name on the bus, or another unit that holds
+    /// it up.
+    pub(super) fn is_called_for(&self) -> bool {
+        !self.text("BusName").is_empty() || !self.list("UpheldBy").is_empty()
     }
 
     /// "active (running)", and why not if not.
