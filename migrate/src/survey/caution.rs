@@ -91,16 +91,4 @@ pub enum Caution {
         /// How many.
         count: u64,
     },
-    /// No leases.
-    #[error("{kind} has no leases: whether somebody can still write is known from /proc alone")]
-    NoLeases {
-        /// The file system's type.
-        kind: String,
-    },
-    /// The room cannot be reserved.
-    #[error("{kind} cannot reserve room: somebody else may take it meanwhile, which would be a pause")]
-    NoReservation {
-        /// The file system's type.
-        kind: String,
-    },
 }

@@ -123,14 +123,14 @@ impl SurveyRequest<'_> {
     }
 }
 
-/// Looks at everything. What the machine refuses to tell about single files is a refusal by name; an error is what keeps
-/// the survey itself from being made.
+/// Looks at everything, unless the path alone is refused. What cannot be told about single files is a refusal by name; an
+/// error is what keeps the survey itself from being made.
 pub fn survey(request: &SurveyRequest<'_>, observer: &dyn Observer) -> Result<Survey, MigrateError> {
     let mut refusals = surroundings::refusals(request);
-    let root = match open(request.data) {
-        Ok(root) => root,
-        Err(error) => return without_a_root(error, refusals),
-    };
+    if refusals.iter().any(Refusal::is_of_the_path) {
+        return Ok(unlooked(refusals));
+    }
+    let root = open(request.data)?;
     let mut warnings = Vec::new();
     users::add(request, root.as_fd(), &mut refusals, &mut warnings)?;
     observer.observe(&Event::Phase { name: "surveying", total: None });
@@ -141,13 +141,8 @@ pub fn survey(request: &SurveyRequest<'_>, observer: &dyn Observer) -> Result<Su
     let estimate = Estimate::of(request, &tally);
     refusals.extend(estimate.refusals());
     refusals.extend(quota::refusals(target(request), &tally));
-    of_tree(request, tally, &mut refusals, &mut warnings).map(|(counts, kinds)| Survey {
-        counts,
-        estimate,
-        refusals,
-        warnings,
-        kinds,
-    })
+    let (counts, kinds) = of_tree(request, tally, &mut refusals, &mut warnings);
+    Ok(Survey { counts, estimate, refusals, warnings, kinds })
 }
 
 /// Where the copy is to lie.
@@ -170,18 +165,15 @@ fn open(path: &Path) -> Result<OwnedFd, PathError> {
     rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::on("opening the directory", path))
 }
 
-/// What was refused says more than that it could not be opened.
-fn without_a_root(error: PathError, refusals: Vec<Refusal>) -> Result<Survey, MigrateError> {
-    if refusals.is_empty() {
-        return Err(error.into());
-    }
-    Ok(Survey {
+/// What is said of a directory that is not even looked at.
+fn unlooked(refusals: Vec<Refusal>) -> Survey {
+    Survey {
         counts: Counts::default(),
         estimate: Estimate::default(),
         refusals,
         warnings: Vec::new(),
         kinds: Kinds::default(),
-    })
+    }
 }
 
 /// What the files themselves give reason for.
@@ -190,7 +182,7 @@ fn of_tree(
     tally: Tally,
     refusals: &mut Vec<Refusal>,
     warnings: &mut Vec<Caution>,
-) -> Result<(Counts, Kinds), MigrateError> {
+) -> (Counts, Kinds) {
     let unknown_owners = owners(request, &tally);
     xattrs(request, &tally, refusals, warnings);
     let refused = [
@@ -227,7 +219,7 @@ fn of_tree(
         tally.compressed.some().map(|files| Caution::Compressed { files }),
     ];
     warnings.extend(known.into_iter().flatten());
-    Ok((tally.counts, tally.kinds))
+    (tally.counts, tally.kinds)
 }
 
 /// What belongs to others, if whoever runs this cannot give it to them.

@@ -42,7 +42,9 @@ fn try_all(
     for (what, entry) in trials(place, kinds, is_dropped) {
         let mut content = Bytes(CONTENT);
         let is_file = matches!(entry.kind, Kind::File { .. });
-        match replica.put(&entry, is_file.then_some(&mut content as &mut dyn Content)) {
+        // A directory is given what it is to have when everything is in it.
+        let dressed = || if entry.is_dir() { replica.dress(&entry) } else { Ok(()) };
+        match replica.put(&entry, is_file.then_some(&mut content as &mut dyn Content)).and_then(|()| dressed()) {
             Ok(()) => made.push((what, entry)),
             Err(error) if error.is_full() => return Err(error),
             Err(error) => refusals.push(Refusal::NotKept { what, why: error.source.to_string() }),

@@ -277,6 +277,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it is the wrong directory, whatever is in it.
+    pub(super) fn is_of_the_path(&self) -> bool {
+        use Refusal::*;
+        let (wrong, foreign) = (
+            matches!(self, NotADirectory { .. } | SystemDirectory { .. } | HomeDirectory { .. } | HoldsOurs { .. }),
+            matches!(self, MountPoint { .. } | VaultWithin { .. } | Encrypted { .. } | Network { .. }),
+        );
+        wrong || foreign
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -151,7 +151,7 @@ impl Scan<'_> {
         if path.as_os_str().is_empty() {
             self.look_at(&dir, path, c"", looker);
         }
-        if fs::ioctl_getflags(&dir).is_ok_and(|flags| flags.bits() & CASEFOLD != 0) {
+        if fs::ioctl_getflags(&dir).is_ok_and(is_casefolded) {
             looker.tally.casefold.add(bytes);
         }
         let mut names = StoredNames::default();
@@ -381,6 +381,11 @@ impl XattrLook {
     }
 }
 
+/// Whether names in a directory with these flags are the same in capitals and small letters.
+fn is_casefolded(flags: fs::IFlags) -> bool {
+    flags.bits() & CASEFOLD != 0
+}
+
 pub(super) fn file_type(stat: &Statx) -> u32 {
     u32::from(stat.stx_mode) & libc::S_IFMT
 }
@@ -391,4 +396,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Few kernels can mount a file system with such a directory.
+    #[test]
+    fn a_directory_that_does_not_tell_capitals_apart_is_known_by_its_flag() {
+        assert!(is_casefolded(fs::IFlags::from_bits_retain(0x4008_0000)));
+        assert!(!is_casefolded(fs::IFlags::from_bits_retain(0x0008_0000)));
+    }
 }

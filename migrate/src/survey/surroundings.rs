@@ -125,7 +125,7 @@ fn file_systems(request: &SurveyRequest<'_>) -> Vec<Refusal> {
     let places = [Some(data), Some(target(request)), request.backup];
     for place in places.into_iter().flatten() {
         let Some(mount) = mount_of(existing(place)) else { continue };
-        if NETWORK.contains(&mount.kind.as_str()) {
+        if is_network(&mount.kind) {
             refusals.push(Refusal::Network { path: place.to_owned(), kind: mount.kind });
         }
         if is_read_only(existing(place)) {
@@ -136,10 +136,14 @@ fn file_systems(request: &SurveyRequest<'_>) -> Vec<Refusal> {
     refusals
 }
 
+fn is_network(kind: &str) -> bool {
+    NETWORK.contains(&kind)
+}
+
 /// The state directory's file system, if it does not keep what is written.
 fn state_not_kept(state_dir: &Path) -> Option<Refusal> {
     let kind = mount_of(existing(state_dir))?.kind;
-    let is_bad = FLEETING.contains(&kind.as_str()) || NETWORK.contains(&kind.as_str()) || kind.starts_with("fuse");
+    let is_bad = FLEETING.contains(&kind.as_str()) || is_network(&kind) || kind.starts_with("fuse");
     is_bad.then(|| Refusal::StateNotKept { path: state_dir.to_owned(), kind })
 }
 
@@ -225,10 +229,10 @@ fn where_to_write(request: &SurveyRequest<'_>) -> Vec<Refusal> {
     ];
     let refused = places.into_iter().flatten().filter_map(|(what, path)| {
         let there = existing(path);
-        // What is read-only has a refusal already.
+        // What is read-only, or no directory, has a refusal already.
         let errno = access(there, Access::WRITE_OK | Access::EXEC_OK).err()?;
         let why = format!("{} cannot be written to ({errno})", there.display());
-        (!is_read_only(there)).then(|| Refusal::NotWritable { what, path: path.to_owned(), why })
+        (there.is_dir() && !is_read_only(there)).then(|| Refusal::NotWritable { what, path: path.to_owned(), why })
     });
     refused.collect()
 }
@@ -238,7 +242,11 @@ fn mounting(request: &SurveyRequest<'_>) -> Vec<Refusal> {
     let fuse = &request.fuse;
     let is_root = rustix::process::geteuid().is_root();
     let opened = rustix::fs::open(fuse.device, OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty());
-    if let Err(errno) = opened {
+    // A user need not be able to: fusermount3 opens it as root.
+    let is_for_root = |errno| matches!(errno, rustix::io::Errno::ACCESS | rustix::io::Errno::PERM);
+    if let Err(errno) = opened
+        && (is_root || !is_for_root(errno))
+    {
         refusals.push(Refusal::NoFuse { device: fuse.device.to_owned(), why: errno.to_string() });
     }
     if !is_root && !fuse.has_fusermount {
@@ -263,4 +271,15 @@ fn others(request: &SurveyRequest<'_>) -> Option<Refusal> {
     };
     let other = request.open.iter().find(is_near)?;
     Some(Refusal::AlreadyMigrating { data: request.data.to_owned(), other: other.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_of_other_machines_are_told_from_disks() {
+        assert!(["nfs4", "cifs", "9p", "ceph"].into_iter().all(is_network));
+        assert!(!["ext4", "xfs", "btrfs", "tmpfs"].into_iter().any(is_network));
+    }
 }

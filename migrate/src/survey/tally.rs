@@ -345,3 +345,20 @@ impl Kinds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+    use super::*;
+
+    /// Few kernels can make such files.
+    #[test]
+    fn sealed_and_directly_mapped_files_are_known_by_their_attributes() {
+        let mut stat = statx(CWD, "/proc/self/status", AtFlags::empty(), StatxFlags::BASIC_STATS).unwrap();
+        stat.stx_attributes = StatxAttributes::VERITY | StatxAttributes::DAX;
+        let mut tally = Tally::default();
+        tally.see(&Seen { path: b"file", stat: &stat, is_known: false, demand: Demand::default() });
+        assert_eq!((tally.verity.count, tally.dax.count, tally.encrypted.count), (1, 1, 0));
+    }
+}

@@ -103,3 +103,19 @@ impl Found {
 fn seen_by(at: &Path, holder: &Holder) -> String {
     format!("{} (as {}, process {}, sees it)", at.display(), holder.command, holder.pid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Swapping to a file would be felt by the whole machine, so this is not tried on it.
+    #[test]
+    fn a_swap_file_is_refused() {
+        let hold = Hold::Swap { path: "swap".into() };
+        let holder = Holder { pid: 0, uid: 0, command: "the kernel".into(), hold };
+        let mut found = Found::default();
+        found.sort_in(&holder, &[]);
+        assert_eq!(found.refusals(), [Refusal::Swap { files: Examples::of("swap") }]);
+        assert!(found.strangers.is_empty());
+    }
+}

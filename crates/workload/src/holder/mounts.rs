@@ -36,7 +36,7 @@ pub struct MountLine {
     pub super_options: String,
 }
 
-/// The mounts that process `pid` sees (this process, if it is none), in the order of the kernel: what was mounted over
+/// The mounts that process `pid` sees (this thread, if it is none), in the order of the kernel: what was mounted over
 /// something comes after it.
 pub fn mounts_of(pid: Option<u32>) -> Result<Vec<MountLine>, WorkloadError> {
     let path = pid.map_or("/proc/thread-self/mountinfo".into(), |pid| format!("/proc/{pid}/mountinfo"));
@@ -103,10 +103,12 @@ fn octal(digits: &[u8]) -> Option<u8> {
 pub(super) fn collect(tree: &Tree) -> Vec<Holder> {
     let mut seen = BTreeSet::new();
     let mut holders = Vec::new();
-    for who in Who::everybody() {
-        let Some(namespace) = namespace(who.pid).filter(|namespace| seen.insert(*namespace)) else { continue };
+    let me = Who::look(std::process::id()).map(|who| (who, None));
+    let others = Who::everybody().map(|who| (who.clone(), Some(who.pid)));
+    for (who, pid) in me.into_iter().chain(others) {
+        let Some(namespace) = namespace(pid).filter(|namespace| seen.insert(*namespace)) else { continue };
         // The process may have ended, or be somebody else's: then another of that namespace may do.
-        let Ok(lines) = mounts_of(Some(who.pid)) else {
+        let Ok(lines) = mounts_of(pid) else {
             seen.remove(&namespace);
             continue;
         };
@@ -134,8 +136,9 @@ fn held<'a>(tree: &'a Tree, lines: &'a [MountLine]) -> impl Iterator<Item = (Pat
 }
 
 /// The number in `mnt:[4026531841]`.
-fn namespace(pid: u32) -> Option<u64> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+fn namespace(pid: Option<u32>) -> Option<u64> {
+    let process = pid.map_or("thread-self".into(), |pid| pid.to_string());
+    let link = fs::read_link(format!("/proc/{process}/ns/mnt")).ok()?;
     let bytes = link.as_os_str().as_bytes();
     std::str::from_utf8(bytes.strip_prefix(b"mnt:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
 }
