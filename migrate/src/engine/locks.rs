@@ -6,7 +6,7 @@ use std::path::Path;
 
 use strongroom_durable::DirLock;
 
-use crate::{Identity, MigrateError, Place, Plan};
+use crate::{Direction, Identity, MigrateError, Place, Plan};
 
 /// The locks of a migration. Given back when dropped, and by the kernel when the process ends.
 pub(crate) struct Locks {
@@ -21,8 +21,13 @@ impl Locks {
     }
 }
 
-/// The lock on the original, wherever it is now. It may be gone for good: then there is nothing left to protect.
+/// The lock on the original, wherever it is now. It may be gone for good: then there is nothing left to protect. Of a mount
+/// there is none: it could not be unmounted while somebody has its root open, and the vault below it is locked by whoever
+/// serves it.
 pub(crate) fn data(plan: &Plan) -> Result<Option<DirLock>, MigrateError> {
+    if plan.direction == Direction::Decrypt {
+        return Ok(None);
+    }
     [&plan.data, &plan.aside].into_iter().find(|path| is_original(path, plan)).map(|path| lock(path)).transpose()
 }
 
