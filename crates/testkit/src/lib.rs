@@ -7,6 +7,7 @@
 //! - [`FaultyReplica`]: a replica that fails when it is told to.
 //! - [`ReferenceTree`], [`Op`]: a POSIX tree in clear, and operations to compare a vault with it.
 //! - [`Mounted`]: a vault used by paths, for the comparison.
+//! - [`RestlessTree`]: a directory that changes as running programs change theirs.
 //! - [`UserSystemd`]: a real `systemd --user`, for whatever talks to one.
 
 pub mod conform;
@@ -16,6 +17,7 @@ mod mounted;
 mod op;
 mod random;
 mod reference_tree;
+mod restless_tree;
 mod sim;
 mod user_systemd;
 
@@ -25,5 +27,6 @@ pub use mounted::{Fixture, Mounted};
 pub use op::{Op, Place, SLOTS, at, content_op, names, op, ops, under};
 pub use random::{Dice, SeededRandom, bytes};
 pub use reference_tree::{Answer, Entry, Failure, ReferenceTree, Snapshot};
+pub use restless_tree::RestlessTree;
 pub use sim::{CrashState, Journal, KILLED, SimBacking, SimDir, SimFile, SimHeld};
 pub use user_systemd::UserSystemd;

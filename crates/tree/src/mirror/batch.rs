@@ -1,7 +1,7 @@
 //! What is done and made durable together.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap},
     io,
     sync::{Mutex, MutexGuard},
 };
@@ -35,6 +35,15 @@ pub(super) struct Act {
     pub covers: bool,
 }
 
+/// Why a file was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotMade {
+    /// It went before.
+    Vanished,
+    /// It could not be.
+    Failed,
+}
+
 /// What came of a batch.
 #[derive(Default)]
 pub(super) struct Tally {
@@ -42,8 +51,8 @@ pub(super) struct Tally {
     pub operations: Vec<Operation>,
     /// Directories in which names were made or removed.
     pub touched: BTreeSet<RelPath>,
-    /// Files with several names that could not be made.
-    pub not_made: HashSet<RelPath>,
+    /// Files with several names that were not made, and why.
+    pub not_made: HashMap<RelPath, NotMade>,
     pub done: Mirrored,
     /// Why not all of it was done.
     pub error: Option<MirrorError>,
@@ -99,7 +108,7 @@ impl Batch {
     }
 
     /// Does all of it, as far as it gets.
-    pub fn carry_out(&self, hands: &Hands<'_>, not_made: &HashSet<RelPath>) -> Tally {
+    pub fn carry_out(&self, hands: &Hands<'_>, not_made: &HashMap<RelPath, NotMade>) -> Tally {
         let doing = Doing { hands, tally: Mutex::default() };
         doing.remove(&self.gone, &self.acts);
         let act = |_: &mut (), act: &Act| doing.act(act);
@@ -117,7 +126,8 @@ impl Batch {
                 }
             },
         );
-        let not_made = not_made.union(&doing.tally().not_made).cloned().collect::<HashSet<_>>();
+        let mut not_made = not_made.clone();
+        not_made.extend(doing.tally().not_made.clone());
         crew(
             hands.how.workers,
             || (),
@@ -178,16 +188,18 @@ impl Doing<'_> {
         }
     }
 
-    fn link(&self, link: &Act, not_made: &HashSet<RelPath>) {
-        match &link.entry.kind {
-            Kind::Link { to } if not_made.contains(to) && !self.has_ended() => {
+    fn link(&self, link: &Act, not_made: &HashMap<RelPath, NotMade>) {
+        let Kind::Link { to } = &link.entry.kind else { return self.act(link) };
+        let Some(why) = not_made.get(to).filter(|_| !self.has_ended()) else { return self.act(link) };
+        let outcome = match why {
+            NotMade::Vanished => Outcome::Vanished,
+            NotMade::Failed => {
                 let gone = io::Error::new(io::ErrorKind::NotFound, format!("{to}, the same file, was not made"));
-                let failed = Outcome::Failed(TreeError::on("linking", &link.entry.path)(gone));
-                let outcome = self.hands.without(&link.entry, failed);
-                self.tally().take(link, outcome);
+                Outcome::Failed(TreeError::on("linking", &link.entry.path)(gone))
             }
-            _ => self.act(link),
-        }
+        };
+        let outcome = self.hands.without(&link.entry, outcome);
+        self.tally().take(link, outcome);
     }
 
     fn has_ended(&self) -> bool {
@@ -226,22 +238,22 @@ impl Tally {
             }
             Outcome::Vanished => {
                 self.done.dirty_left.push(path.clone());
-                self.without(act);
+                self.without(act, NotMade::Vanished);
             }
             Outcome::Failed(error) => {
                 self.done.failed.push(error);
-                self.without(act);
+                self.without(act, NotMade::Failed);
             }
             Outcome::Ended(error) => self.end(error),
         }
     }
 
-    fn without(&mut self, act: &Act) {
+    fn without(&mut self, act: &Act, why: NotMade) {
         let path = &act.entry.path;
         self.operations.push(Operation::Gone(path.clone()));
         self.touched.extend(path.parent());
         if act.entry.stamp.links > 1 {
-            self.not_made.insert(path.clone());
+            self.not_made.insert(path.clone(), why);
         }
     }
 

@@ -1,11 +1,11 @@
 //! One walk through the source, and what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 use super::{
     MirrorError, Mirrored,
-    batch::{Act, Batch, Tally},
+    batch::{Act, Batch, NotMade, Tally},
     copy::Hands,
     plan::{Deed, deed, is_racy},
 };
@@ -23,8 +23,8 @@ pub(super) struct Round<'a> {
     hidden: Vec<RelPath>,
     /// Files with several names that may have been made anew, so that the others have to be, too.
     anew: HashSet<RelPath>,
-    /// Files with several names that could not be made.
-    not_made: HashSet<RelPath>,
+    /// Files with several names that were not made, and why.
+    not_made: HashMap<RelPath, NotMade>,
     /// Directories to be dressed: something was done in them, or they are not as they should be.
     touched: BTreeSet<RelPath>,
     done: Mirrored,
@@ -40,7 +40,7 @@ impl<'a> Round<'a> {
             last: None,
             hidden: Vec::new(),
             anew: HashSet::new(),
-            not_made: HashSet::new(),
+            not_made: HashMap::new(),
             touched: BTreeSet::new(),
             done: Mirrored::default(),
         }

@@ -2,6 +2,10 @@
 
 mod compare;
 mod conformance;
+mod delta;
+mod manifest;
+mod mirror;
+mod mirror_faults;
 mod plant;
 mod sample;
 mod transfer;
