@@ -300,14 +300,14 @@ impl Scan<'_> {
         }
         let len = stat.stx_size;
         if stat.stx_blocks.saturating_mul(512) >= len {
-            return self.sizes.file([0..len]);
+            return self.sizes.whole(len);
         }
         match runs(dir, name, len) {
             Ok(runs) => {
                 looker.tally.counts.sparse += u64::from(runs.len() != 1 || runs[0] != (0..len));
                 self.sizes.file(runs)
             }
-            Err(_) => self.sizes.file([0..len]),
+            Err(_) => self.sizes.whole(len),
         }
     }
 }

@@ -83,8 +83,8 @@ fn canonical(path: &Path) -> PathBuf {
 }
 
 fn of_the_system(data: &Path) -> Option<Refusal> {
-    let is_one = |system: &&str| data.starts_with(system) || is_or_holds(data, Path::new(system));
-    let system = if data == Path::new("/") { "/" } else { OF_THE_SYSTEM.into_iter().find(|system| is_one(&system))? };
+    let is_one = |system: &str| data.starts_with(system) || is_or_holds(data, Path::new(system));
+    let system = if data == Path::new("/") { "/" } else { OF_THE_SYSTEM.into_iter().find(|system| is_one(system))? };
     Some(Refusal::SystemDirectory { data: data.to_owned(), path: system.into() })
 }
 
