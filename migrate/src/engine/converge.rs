@@ -37,8 +37,9 @@ impl Verdict {
 
 /// For mounting, and for starting services: what a window needs besides copying, until it is measured.
 const FIXED: Duration = Duration::from_secs(2);
-/// How often everything is looked at once in the window: who writes, what changed, whether the copy is equal.
-const LOOKS: f64 = 3.0;
+/// How often everything is looked at once in the window: who writes, what changed, whether the copy is equal, whether
+/// something changed in spite of all.
+const LOOKS: f64 = 4.0;
 
 /// What `rounds`, the last of them just ended, say about the window.
 pub(crate) fn judge(rounds: &[Round], allowed: Option<Duration>) -> Verdict {
@@ -105,9 +106,9 @@ mod tests {
     fn the_window_is_foretold_from_the_speed_of_changes() {
         let rounds = [round(0, 900 * MIB, 1.0, 89.0), round(1, 9 * MIB, 1.0, 8.0)];
         // In the last nine seconds a tenth of that will have changed which was copied in eight.
-        let Verdict::Enough(window) = judge(&rounds, Some(second(6))) else { panic!("it fits") };
-        assert_eq!(window.as_millis(), 2000 + 3000 + 800);
-        assert_eq!(judge(&rounds, Some(second(5))), Verdict::Again);
+        let Verdict::Enough(window) = judge(&rounds, Some(second(7))) else { panic!("it fits") };
+        assert_eq!(window.as_millis(), 2000 + 4000 + 800);
+        assert_eq!(judge(&rounds, Some(second(6))), Verdict::Again);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use rustix::fs::{Mode, OFlags};
 use strongroom_durable::PathError;
 use strongroom_event::{Event, Observer};
 use strongroom_tree::{
-    Compared, Comparison, Difference, Entry, Filter, Known, LocalTree, Manifest, MirrorError, Mirrored, Mirroring,
-    Source, Timestamp, What, WithoutXattrs, compare_where, mirror, reconcile,
+    Compared, Comparison, Depth, Difference, Entry, Filter, Known, LocalTree, Manifest, MirrorError, Mirrored,
+    Mirroring, Source, Timestamp, What, WithoutXattrs, compare_where, delta, mirror, reconcile,
 };
 use strongroom_workload::{Asked, Hold, holders, lease_probe};
 
@@ -88,7 +88,7 @@ impl Migration<'_> {
         sync_file_system(source.path())?;
         let tree = LocalTree::open(source.path())?;
         let tree = without_dropped(&tree, &self.plan);
-        self.phase("copying");
+        self.tell_of_copying()?;
         let stop = self.host.stop();
         let how = Mirroring {
             workers: self.host.workers(),
@@ -133,7 +133,9 @@ impl Migration<'_> {
         let fresh = self.fresh_target()?;
         let (first, second) = (LocalTree::open(source.path())?, LocalTree::open(fresh.path())?);
         let first = without_dropped(&first, &self.plan);
-        self.phase(phase);
+        let is_unsettled = |known: &&Known| !known.settled || known.dirty;
+        let ahead = self.manifest()?.iter().filter(is_unsettled).map(|known| known.entry.len()).sum();
+        self.phase_of(phase, ahead);
         let comparison = Comparison { workers: self.host.workers(), ..Comparison::default() };
         let observer = self.observer.clone();
         let manifest = self.manifest()?;
@@ -142,6 +144,25 @@ impl Migration<'_> {
         drop((first, second));
         fresh.end()?;
         Ok(compared)
+    }
+
+    /// Nothing of the source has changed since it was frozen, as far as times tell, which nobody can set back.
+    pub(crate) fn refuse_change(&mut self, source: &Readable) -> Result<(), MigrateError> {
+        let tree = LocalTree::open(source.path())?;
+        let tree = without_dropped(&tree, &self.plan);
+        let (workers, observer) = (self.host.workers(), self.observer.clone());
+        let found = delta(&tree, &Filter::everything(), self.manifest()?, Depth::Stamps, workers, &*observer);
+        if let Some(error) = found.failed.into_iter().next() {
+            return Err(error.into());
+        }
+        match found.changes.first() {
+            None => Ok(()),
+            Some(change) => Err(MigrateError::Different {
+                what: "the original has changed since it was frozen",
+                count: found.changes.len(),
+                first: change.entry().path.to_string(),
+            }),
+        }
     }
 
     pub(crate) fn settle(&mut self, found: Compared) -> Result<u64, MigrateError> {
@@ -187,6 +208,10 @@ impl Migration<'_> {
                 format!("somebody who cannot be named, and can write {}", busy.path.display())
             };
             who.extend(probed.busy.iter().map(name));
+        }
+        if !seen.unseen.is_empty() {
+            let unseen = seen.unseen.len();
+            self.warn(&format!("{unseen} processes of other users could not be looked into: they may use the data"));
         }
         if !probed.has_leases {
             self.warn("this file system has no leases: only what /proc shows tells who can still write");
@@ -264,6 +289,18 @@ impl Migration<'_> {
         Ok(())
     }
 
+    /// The first time it is known how much there is to be copied.
+    fn tell_of_copying(&mut self) -> Result<(), MigrateError> {
+        let ready: Ready = self.ledger.fact(State::Ready).unwrap_or_default();
+        if self.history().rounds_ever() > 0 || ready.bytes == 0 {
+            self.phase("copying changes");
+            return Ok(());
+        }
+        let copied: u64 = self.manifest()?.iter().map(|known| known.entry.len()).sum();
+        self.phase_of("copying", ready.bytes.saturating_sub(copied));
+        Ok(())
+    }
+
     fn manifest_bytes(&mut self, writers: &Writers) -> Result<u64, MigrateError> {
         let known = self.manifest()?.iter().filter(|known| writers.has(&known.entry));
         Ok(known.map(|known| known.entry.len()).sum())
@@ -287,6 +324,11 @@ impl Migration<'_> {
 
     pub(crate) fn phase(&self, name: &'static str) {
         self.observer.observe(&Event::Phase { name, total: None });
+    }
+
+    /// A phase of so many bytes.
+    pub(crate) fn phase_of(&self, name: &'static str, bytes: u64) {
+        self.observer.observe(&Event::Phase { name, total: Some(bytes) });
     }
 }
 

@@ -262,7 +262,8 @@ impl<'h> Migration<'h> {
 
     fn hold_against_invariants(&self, state: State, mark: Mark) -> Result<(), MigrateError> {
         let (at_path, boot_id) = (self.at_path()?, self.host.boot_id());
-        Before { history: self.history(), at_path: &at_path, boot_id: &boot_id }.check(state, mark)
+        Before { history: self.history(), at_path: &at_path, boot_id: &boot_id, has_original: self.has_original() }
+            .check(state, mark)
     }
 
     /// The vault, opened for this process if it is not yet.

@@ -27,7 +27,9 @@ impl Migration<'_> {
             copy_bytes: survey.estimate.copy_bytes,
         });
         // Kept until the first round is over: who else writes to this file system meets the end of it before we do.
-        drop(Ballast::reserve(&self.plan.vault, self.plan.id, ready.copy_bytes)?);
+        if ready.copy_bytes > 0 {
+            drop(Ballast::reserve(&self.plan.vault, self.plan.id, ready.copy_bytes)?);
+        }
         self.reached(State::Ready, &ready)
     }
 

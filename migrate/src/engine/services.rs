@@ -40,7 +40,8 @@ impl Migration<'_> {
 
     pub(crate) fn start_those(&self, side: Side, which: impl Fn(&Snapshot) -> bool) -> Result<(), MigrateError> {
         let (at_path, boot_id) = (self.at_path()?, self.host.boot_id());
-        let before = Before { history: self.history(), at_path: &at_path, boot_id: &boot_id };
+        let before =
+            Before { history: self.history(), at_path: &at_path, boot_id: &boot_id, has_original: self.has_original() };
         before.may_run_services(side)?;
         let services = self.host.services(&self.plan)?;
         let mut first = Ok(());

@@ -65,12 +65,14 @@ impl Migration<'_> {
     pub(crate) fn verify_frozen(&mut self) -> Result<(), MigrateError> {
         let source = self.source()?;
         let found = self.compare(&source, "comparing")?;
+        let unchanged = self.refuse_change(&source);
         source.end()?;
         if !found.differences.is_empty() {
             let error = self.different("the copy is not what was frozen", &found.differences);
             self.take_out(&found.differences)?;
             return Err(error);
         }
+        unchanged?;
         let read = found.read;
         self.settle(found)?;
         let manifest = self.manifest()?;

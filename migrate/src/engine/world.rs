@@ -1,6 +1,6 @@
 //! What the world says, whatever the journal remembers: which tree the path of the data leads to.
 
-use crate::{Direction, Fenced, Guard, MigrateError, Migration, Standing};
+use crate::{Direction, Fenced, Guard, Identity, MigrateError, Migration, Standing};
 
 /// What is at the path of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,17 @@ impl Migration<'_> {
             Fenced::Up(_) => AtPath::Shut,
             Fenced::Strange(why) => AtPath::Strange(why),
         })
+    }
+
+    /// Whether the original is at one of its two places, whatever the path leads to. Of a vault that is taken back, that is
+    /// its directory.
+    pub(crate) fn has_original(&self) -> bool {
+        let plan = &self.plan;
+        let is_original = |path| Identity::of(path).is_ok_and(|found| found.is(&plan.original));
+        match plan.direction {
+            Direction::Encrypt => is_original(&plan.data) || is_original(&plan.aside),
+            Direction::Decrypt => plan.vault.is_dir(),
+        }
     }
 
     /// The same, where anything strange is for a person to decide.
