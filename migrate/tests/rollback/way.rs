@@ -98,7 +98,7 @@ fn before_the_cut_over_what_was_made_is_taken_away() {
     if !needs_root("a migration") {
         return;
     }
-    for call in ["create", "event", "stage", "check", "service", "umount", "prepare", "mount", "health"] {
+    for call in ["created", "event", "stage", "check", "stop", "stopped", "prepared", "mounted", "health"] {
         let world = World::new();
         let machine = Machine::new(&world);
         stop_at(&machine, call);
