@@ -31,6 +31,20 @@ fn arming_is_undone_by_disarming() {
     assert_eq!(fs::read_dir(fenced.units()).unwrap().count(), 0);
 }
 
+#[test]
+fn what_would_be_in_the_way_of_coming_back_is_found_before_anything_is_stopped() {
+    if !has(AS_ROOT) {
+        return;
+    }
+    let fenced = Fenced::new(BootKind::Runit, &[]);
+    let way = boot::way(&fenced.plan, &machine(&fenced.scratch.path(""))).unwrap();
+    fs::create_dir_all(way.service.as_ref().unwrap()).unwrap();
+    fs::write(way.service.unwrap().join("run"), "#!/bin/sh\n# somebody's own\n").unwrap();
+    let refused = fenced.drive("arm").unwrap_err();
+    assert!(refused.contains("not ours") && refused.contains("/run"), "{refused}");
+    assert!(!fenced.scratch.path("service").exists(), "nothing was armed");
+}
+
 /// The commit point was not reached, but the machine had been told to mount already. What recovers it takes that back while
 /// the service waits, and the service then runs on the plaintext.
 #[test]

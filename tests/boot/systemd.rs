@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use strongroom_actions::migrate::{BootKind, BootSecret};
-use strongroom_migrate::boot;
+use strongroom_migrate::{Direction, MigrationId, boot};
 use strongroom_testkit::UserSystemd;
 use strongroom_tests::{Need, has, output_of, wait_until};
 
@@ -198,14 +198,40 @@ fn the_passphrase_is_sealed_for_this_machine_and_not_in_any_unit() {
 }
 
 #[test]
+fn a_decryption_withdraws_what_the_encryption_wrote_and_has_it_back_if_it_is_called_off() {
+    let Some((mut fenced, systemd, unit)) = scene("data") else { return };
+    fenced.drive_in(&systemd, "prepare").unwrap();
+    fenced.drive_in(&systemd, "mount").unwrap();
+    let migrations = fenced.scratch.path("state/migrations");
+    let json = serde_json::to_vec(&fenced.plan).unwrap();
+    fs::write(migrations.join(fenced.plan.id.to_string()).join("plan.json"), json).unwrap();
+
+    (fenced.plan.direction, fenced.plan.id) = (Direction::Decrypt, MigrationId([8; 8]));
+    (fenced.plan.boot, fenced.plan.boot_secret) = (BootKind::Manual, BootSecret::Asked);
+    fs::create_dir(migrations.join(fenced.plan.id.to_string())).unwrap();
+    fenced.drive_in(&systemd, "umount").unwrap();
+    fenced.drive_in(&systemd, "withdraw").unwrap();
+    assert_eq!(systemd.property(&unit, "LoadState"), "not-found");
+    assert_eq!(systemd.property("app.service", "DropInPaths"), "");
+
+    fenced.drive_in(&systemd, "prepare").unwrap();
+    fenced.drive_in(&systemd, "mount").unwrap();
+    assert!(is_active(&systemd, &unit));
+    assert!(systemd.property("app.service", "DropInPaths").contains("50-strongroom-0707070707070707.conf"));
+    systemd.systemctl(&["stop", &unit]);
+}
+
+#[test]
 fn a_passphrase_file_that_others_can_read_is_refused() {
     if !has(AS_ROOT) {
         return;
     }
     let fenced = Fenced::new(BootKind::SystemdUser, &[]);
     fs::set_permissions(fenced.scratch.passphrase_file(), fs::Permissions::from_mode(0o644)).unwrap();
-    let refused = fenced.drive("prepare").unwrap_err();
-    assert!(refused.contains("can be read by others") && refused.contains("chmod 600"), "{refused}");
+    for verb in ["arm", "prepare"] {
+        let refused = fenced.drive(verb).unwrap_err();
+        assert!(refused.contains("can be read by others") && refused.contains("chmod 600"), "{verb}: {refused}");
+    }
 }
 
 #[test]

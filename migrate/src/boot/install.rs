@@ -65,13 +65,16 @@ impl Record {
 
     /// Writes what is not there as it should be. Nothing is written if something that is not ours is in the way of any of it.
     pub fn install(&self, artefacts: &[Artefact]) -> Result<(), BootError> {
-        let foreign: Vec<_> =
-            artefacts.iter().filter_map(|artefact| self.is_foreign(artefact).transpose()).collect::<Result<_, _>>()?;
-        if !foreign.is_empty() {
-            return Err(BootError::Foreign(foreign));
-        }
+        self.check(artefacts)?;
         self.list(artefacts)?;
         artefacts.iter().try_for_each(|artefact| self.write(artefact))
+    }
+
+    /// Whether nothing that is not ours is in the way of any of it.
+    pub fn check(&self, artefacts: &[Artefact]) -> Result<(), BootError> {
+        let foreign: Vec<_> =
+            artefacts.iter().filter_map(|artefact| self.is_foreign(artefact).transpose()).collect::<Result<_, _>>()?;
+        if foreign.is_empty() { Ok(()) } else { Err(BootError::Foreign(foreign)) }
     }
 
     /// Writes a file that cannot bear our name, such as a sealed credential, unless there is one already. `content` is asked

@@ -2,6 +2,7 @@
 //! anything depends on it.
 
 mod background;
+mod choice;
 mod mount8;
 mod runsv;
 mod seal;
@@ -9,14 +10,16 @@ mod server;
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use strongroom_durable::{AtomicFile, PathError};
 use strongroom_event::{Event, Observer};
 use strongroom_migrate::{
-    BootSecret, HostError, Mounter, Plan, Standing, Trouble,
+    BootKind, BootSecret, Direction, HostError, Mounter, Plan, Standing, Trouble,
     boot::{self, Artefact, BootError, Machine, PATIENCE, Record, Units, Way},
 };
 use strongroom_mount::{UmountError, mounts};
@@ -25,6 +28,8 @@ use strongroom_workload::SystemdManager;
 
 use super::{World, secret::Keyring};
 use crate::{ActionError, Conf, Context};
+
+pub(super) use choice::settle;
 
 /// Gives the passphrase of the plan's vault: for what is mounted by hand, and for sealing it.
 pub type PassphraseOf = dyn Fn(&Plan) -> Result<Passphrase, ActionError> + Send + Sync;
@@ -45,11 +50,27 @@ pub struct BootMounter {
 
 /// The mounter of this machine.
 pub(super) fn mounter(context: &Context, world: &World, keyring: Arc<Keyring>) -> Box<dyn Mounter + Send + Sync> {
+    Box::new(BootMounter {
+        machine: machine(world),
+        system: Box::new(SystemdManager::system(&world.surroundings)),
+        user: Box::new(SystemdManager::user(&world.surroundings)),
+        passphrase: Box::new(move |plan| keyring.passphrase(&Conf::read(&plan.vault)?)),
+        observer: context.observer.clone(),
+    })
+}
+
+/// Whether the data of the plan can come back at boot, before anything is done.
+pub(super) fn check(plan: &Plan, world: &World) -> Result<(), ActionError> {
+    choice::check(plan, &machine(world))
+        .map_err(|error| ActionError::CannotMigrate { path: plan.data.clone(), why: with_advice(&error) })
+}
+
+fn machine(world: &World) -> Machine {
     let existing = |places: [&str; 3]| {
         let place = places.iter().find(|place| Path::new(place).is_dir()).unwrap_or(&places[0]);
         PathBuf::from(place)
     };
-    let machine = Machine {
+    Machine {
         binary: world.program.clone(),
         system_units: "/etc/systemd/system".into(),
         user_units: world.user_units.clone(),
@@ -61,14 +82,7 @@ pub(super) fn mounter(context: &Context, world: &World, keyring: Arc<Keyring>) -
         state_dir: world.state_dir.clone(),
         config: world.config.clone(),
         boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
-    };
-    Box::new(BootMounter {
-        machine,
-        system: Box::new(SystemdManager::system(&world.surroundings)),
-        user: Box::new(SystemdManager::user(&world.surroundings)),
-        passphrase: Box::new(move |plan| keyring.passphrase(&Conf::read(&plan.vault)?)),
-        observer: context.observer.clone(),
-    })
+    }
 }
 
 /// How long a vault may take to be let go of, once it is unmounted.
@@ -77,6 +91,12 @@ const FAREWELL: Duration = Duration::from_secs(60);
 impl Mounter for BootMounter {
     fn arm(&self, plan: &Plan) -> Result<(), HostError> {
         let attempted = "having the migration looked after at boot";
+        if plan.direction == Direction::Encrypt {
+            // While the services run, and not when they are down, it is found out what would keep them from coming back.
+            let later: Vec<Artefact> = self.way(plan)?.artefacts().cloned().collect();
+            self.record(plan).check(&later).map_err(because(attempted))?;
+            self.have_secret(plan).map_err(because(attempted))?;
+        }
         let way = boot::recovery(plan, &self.machine).map_err(because(attempted))?;
         let artefacts: Vec<Artefact> = way.artefacts().cloned().collect();
         self.recovery(plan).install(&artefacts).map_err(because(attempted))?;
@@ -90,21 +110,16 @@ impl Mounter for BootMounter {
     }
 
     fn prepare(&self, plan: &Plan) -> Result<(), HostError> {
+        let plan = &choice::in_force(plan, &self.machine);
         let attempted = format!("preparing to mount {} at boot", plan.data.display());
         let way = self.way(plan)?;
-        boot::check_secret(&plan.boot_secret, rustix::process::geteuid().as_raw()).map_err(because(&attempted))?;
-        if let BootSecret::Credential(path) = &plan.boot_secret {
-            let sealed = || seal::credential(&(self.passphrase)(plan)?);
-            let seal = || {
-                sealed().map_err(|error| BootError::Manager { attempted: "sealing it".into(), source: error.into() })
-            };
-            self.record(plan).install_sealed(path, seal).map_err(because(&attempted))?;
-        }
+        self.have_secret(plan).map_err(because(&attempted))?;
         self.record(plan).install(&way.prepared).map_err(because(&attempted))?;
         self.reload_for(&way.unit, plan).map_err(because(&attempted))
     }
 
     fn mount(&self, plan: &Plan) -> Result<(), HostError> {
+        let plan = &choice::in_force(plan, &self.machine);
         let way = self.way(plan)?;
         match self.standing(plan)? {
             Standing::Foreign => return Err(self.in_the_way(plan)),
@@ -124,6 +139,7 @@ impl Mounter for BootMounter {
     }
 
     fn umount(&self, plan: &Plan) -> Result<(), HostError> {
+        let plan = &choice::in_force(plan, &self.machine);
         let way = self.way(plan)?;
         let attempted = format!("unmounting {}", plan.data.display());
         match self.standing(plan)? {
@@ -153,6 +169,11 @@ impl Mounter for BootMounter {
     }
 
     fn withdraw(&self, plan: &Plan) -> Result<(), HostError> {
+        let own = plan;
+        let plan = &choice::in_force(plan, &self.machine);
+        if own.id != plan.id {
+            self.note_withdrawn(own, plan)?;
+        }
         self.take_back(plan, &self.record(plan), boot::way(plan, &self.machine))
             .map_err(because(&format!("removing what mounts {} at boot", plan.data.display())))
     }
@@ -165,7 +186,7 @@ impl BootMounter {
 
     fn units(&self, plan: &Plan) -> &dyn Units {
         match plan.boot {
-            strongroom_migrate::BootKind::SystemdUser => &*self.user,
+            BootKind::SystemdUser => &*self.user,
             _ => &*self.system,
         }
     }
@@ -191,9 +212,30 @@ impl BootMounter {
         failed(&self.mounting(plan), "something else is mounted there", Trouble::Busy)
     }
 
+    /// Sees to it that there is a passphrase at boot: a credential that is not there yet is sealed.
+    fn have_secret(&self, plan: &Plan) -> Result<(), BootError> {
+        boot::check_secret(&plan.boot_secret, rustix::process::geteuid().as_raw())?;
+        let BootSecret::Credential(path) = &plan.boot_secret else { return Ok(()) };
+        let sealed = || seal::credential(&(self.passphrase)(plan)?);
+        let attempted = || format!("sealing the passphrase into {}", path.display());
+        let seal = || sealed().map_err(|error| BootError::Manager { attempted: attempted(), source: error.into() });
+        self.record(plan).install_sealed(path, seal).map(drop)
+    }
+
+    /// So that it can be brought back if what `plan` does is called off.
+    fn note_withdrawn(&self, plan: &Plan, whose: &Plan) -> Result<(), HostError> {
+        let note = self.machine.state_dir.join("migrations").join(plan.id.to_string()).join(choice::WITHDRAWN);
+        let written = || -> Result<(), PathError> {
+            let mut file = AtomicFile::create(&note, 0o600)?;
+            writeln!(file, "{}", whose.id).map_err(PathError::on("writing", &note))?;
+            file.replace()
+        };
+        written().map_err(|error| because("removing what mounts at boot")(error.into()))
+    }
+
     /// systemd has to know what was written. A line of fstab is a unit to it, too.
     fn reload_for(&self, unit: &Option<String>, plan: &Plan) -> Result<(), BootError> {
-        let is_table = plan.boot == strongroom_migrate::BootKind::Fstab && self.machine.has_systemd;
+        let is_table = plan.boot == BootKind::Fstab && self.machine.has_systemd;
         if unit.is_some() || is_table { self.units(plan).reload() } else { Ok(()) }
     }
 
@@ -213,7 +255,7 @@ impl BootMounter {
                 let is_mounted = || Ok(matches!(self.standing(plan)?, Standing::Ours(_)));
                 runsv::up(service, PATIENCE, &is_mounted)?.map_err(because(&attempted))
             }
-            (.., strongroom_migrate::BootKind::Fstab) => mount8::mount(&self.machine.fstab, &plan.data)
+            (.., BootKind::Fstab) => mount8::mount(&self.machine.fstab, &plan.data)
                 .map_err(|error| failed(&attempted, error, Trouble::Other)),
             _ => self.mount_in_background(plan),
         }
@@ -275,7 +317,7 @@ fn failed(attempted: &str, source: impl Into<Box<dyn std::error::Error + Send + 
 fn because(attempted: &str) -> impl FnOnce(BootError) -> HostError {
     let attempted = attempted.to_owned();
     move |error| {
-        let is_full = |error: &strongroom_durable::PathError| error.source.kind() == std::io::ErrorKind::StorageFull;
+        let is_full = |error: &PathError| error.source.kind() == std::io::ErrorKind::StorageFull;
         let trouble = match &error {
             BootError::Path(error) if is_full(error) => Trouble::NoRoom,
             _ => Trouble::Other,

@@ -16,6 +16,7 @@ use strongroom_migrate::{
 use strongroom_mount::mounts;
 use strongroom_workload::{Commands, HealthSpec, ServiceSpec, Surroundings};
 
+use super::mounter::settle;
 use crate::{ActionError, Context, open::cipher_dir};
 
 /// What is to be migrated, and how.
@@ -91,6 +92,7 @@ impl Request {
         OsRandom.fill(&mut id);
         let id = MigrationId(id);
         let data = self.data()?;
+        let (boot, boot_secret) = settle(self.boot, usual_boot(), &self.boot_secret, id);
         Ok(Plan {
             version: VERSION,
             id,
@@ -113,8 +115,8 @@ impl Request {
             soak: self.soak,
             finalize: self.finalize,
             mount_options: self.mount_options.clone().unwrap_or_else(|| options_of(&data)),
-            boot: self.boot.unwrap_or_else(usual_boot),
-            boot_secret: self.boot_secret.clone(),
+            boot,
+            boot_secret,
             accepted: self.accepted.clone(),
             erasure: self.erasure,
             data,

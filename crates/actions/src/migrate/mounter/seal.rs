@@ -13,6 +13,15 @@ use crate::ActionError;
 
 const PLACES: [&str; 3] = ["/usr/bin/systemd-creds", "/bin/systemd-creds", "/run/current-system/sw/bin/systemd-creds"];
 
+/// Whether this machine seals credentials for us: for what belongs to the system, root may.
+pub(super) fn is_possible() -> bool {
+    rustix::process::geteuid().is_root() && program().is_some()
+}
+
+fn program() -> Option<&'static Path> {
+    PLACES.iter().map(Path::new).find(|place| place.exists())
+}
+
 /// Why it could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SealError {
@@ -34,8 +43,7 @@ impl From<ActionError> for SealError {
 
 /// The passphrase, readable by this machine's systemd and nobody else. It goes there and comes back through pipes.
 pub(super) fn credential(passphrase: &Passphrase) -> Result<Vec<u8>, SealError> {
-    let program = PLACES.iter().find(|place| Path::new(place).exists()).ok_or(SealError::NotInstalled)?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(program().ok_or(SealError::NotInstalled)?);
     command.args(["encrypt", &format!("--name={CREDENTIAL}"), "-", "-"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
