@@ -25,10 +25,6 @@ impl Locks {
 /// there is none: it could not be unmounted while somebody has its root open, and the vault below it is locked by whoever
 /// serves it.
 pub(crate) fn data(plan: &Plan) -> Result<Option<DirLock>, MigrateError> {
-    // Of a mount: holding something in it would keep it from being unmounted, and whoever mounts has the vault locked.
-    if plan.direction == Direction::Decrypt {
-        return Ok(None);
-    }
     if plan.direction == Direction::Decrypt {
         return Ok(None);
     }
