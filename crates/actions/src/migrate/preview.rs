@@ -11,7 +11,7 @@ use strongroom_erase::{Verdict, judge};
 use strongroom_migrate::{BackupChoice, Direction, Fuse, Host, Plan, Survey, SurveyRequest, find, survey};
 use strongroom_workload::{Service, ServiceSpec};
 
-use super::World;
+use super::{World, mounter};
 use crate::{ActionError, Context};
 
 /// What a migration is going to do.
@@ -60,6 +60,7 @@ const OVERHEAD: u64 = 32;
 impl Preview {
     /// Looks at everything, and changes nothing.
     pub(super) fn new(plan: Plan, host: &dyn Host, world: &World, context: &Context) -> Result<Self, ActionError> {
+        mounter::check(&plan, world)?;
         let services = host.services(&plan)?;
         let services = services.iter().map(|service| now(&**service)).collect::<Result<Vec<_>, _>>()?;
         let survey = surveyed(&plan, &services, world, context)?;
