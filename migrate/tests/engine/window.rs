@@ -305,3 +305,82 @@ fn data_that_change_faster_than_they_are_copied_are_told_and_the_operator_decide
     migration.allow_long_window();
     assert_eq!(migration.run().unwrap().state, State::Soak);
 }
+
+#[test]
+fn a_mount_that_did_not_come_about_is_not_committed_to() {
+    if !needs_root("a mount that is none") {
+        return;
+    }
+    let world = World::new();
+    let machine = Machine::new(&world);
+    machine.mounts_nothing.store(true, Ordering::SeqCst);
+    let error = world.go_on(&machine).unwrap_err();
+    let MigrateError::BackedOut { cause } = error else { panic!("{error}") };
+    assert!(matches!(*cause, MigrateError::Broken { invariant: "I3", .. }), "{cause}");
+    is_back(&world);
+    goes_on(&world);
+}
+
+#[test]
+fn a_change_behind_the_fence_that_puts_its_times_back_is_found_all_the_same() {
+    if !needs_root("a forger") {
+        return;
+    }
+    let world = World::new();
+    let machine = Machine::new(&world);
+    let file = world.plan.aside.join("a/b/two");
+    machine.on("stage", move |times| {
+        // It was read back before, and is not read again: length and times are those of the copy.
+        if times == 2 {
+            let modified = fs::metadata(&file).unwrap().modified().unwrap();
+            fs::write(&file, b"TWO").unwrap();
+            fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+        }
+    });
+    let error = world.go_on(&machine).unwrap_err();
+    let MigrateError::BackedOut { cause } = error else { panic!("{error}") };
+    assert!(matches!(*cause, MigrateError::Different { .. }), "{cause}");
+    assert!(world.is_plaintext());
+    assert_eq!(world.go_on(&Machine::new(&world)).unwrap().state, State::Soak);
+    assert_eq!(fs::read(world.plan.data.join("a/b/two")).unwrap(), b"TWO");
+}
+
+#[test]
+fn a_change_that_puts_its_times_back_is_copied() {
+    if !needs_root("a forger") {
+        return;
+    }
+    let world = World::new();
+    let machine = Machine::new(&world);
+    let file = world.plan.data.join("a/b/two");
+    machine.on("stop", move |_| {
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::write(&file, b"TWO").unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    });
+    world.go_on(&machine).unwrap();
+    assert_eq!(fs::read(world.plan.data.join("a/b/two")).unwrap(), b"TWO");
+}
+
+#[test]
+fn nothing_that_was_needed_meanwhile_lies_about_afterwards() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let world = World::new();
+    world.go_on(&Machine::new(&world)).unwrap();
+    let mut names: Vec<_> =
+        fs::read_dir(world.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let id = world.plan.id;
+    let expected = [
+        &format!(".data.{id}.mark"),
+        &format!(".data.{id}.orig"),
+        "backups",
+        "data",
+        "data.vault",
+        "prepared",
+        "state",
+    ];
+    assert_eq!(names, expected);
+}

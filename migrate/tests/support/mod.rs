@@ -4,7 +4,7 @@
 //! Every call to the machine is counted, and the process can be killed at any of them: what runs is unwound without any of
 //! its own ways to deal with failures, as after SIGKILL, and then everything is opened anew.
 
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 mod fleet;
 mod machine;
