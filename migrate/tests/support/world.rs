@@ -25,6 +25,7 @@ pub struct World {
 }
 
 /// Mounting and locking by other names needs it. Said aloud where a test cannot run, and a failure where all must.
+#[allow(clippy::print_stderr)] // a skipped test says so to whoever ran it
 pub fn needs_root(test: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return true;
