@@ -24,9 +24,13 @@ use exit::{Exit, Failure};
 use face::{Face, is_coloured, print, warn};
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some((dir, at)) = args::helper::as_stage(&arguments) {
+        return ExitCode::from(commands::stage::run(dir, at).code());
+    }
     let command = Cli::command();
     let is_command = |word: &str| command.find_subcommand(word).is_some();
-    let arguments = args::helper::as_migrate(std::env::args_os().collect());
+    let arguments = args::helper::as_migrate(arguments);
     let arguments = args::helper::as_command(arguments, is_command);
     ExitCode::from(run(arguments).code())
 }

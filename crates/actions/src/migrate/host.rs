@@ -38,7 +38,12 @@ impl RealHost {
     ) -> Self {
         Self {
             context: context.clone(),
-            vaults: RealVaults { context: context.clone(), keyring: keyring.clone(), scrypt_log_n: world.scrypt_log_n },
+            vaults: RealVaults {
+                context: context.clone(),
+                keyring: keyring.clone(),
+                scrypt_log_n: world.scrypt_log_n,
+                program: world.program.clone(),
+            },
             archiver: RealArchiver { context: context.clone(), keyring },
             mounter,
             surroundings: world.surroundings.clone(),

@@ -19,6 +19,7 @@ pub use mounter::{BootMounter, PassphraseOf};
 pub use preview::{Preview, ServiceNow};
 pub use request::{Request, World, accepted_word, check_word, parse_accepted};
 pub use secret::{Ask, Handover, Secrets, Show, Wanted};
+pub use stage::serve as serve_stage;
 pub use verbs::{
     Begun, Finalized, Migrated, Put, Returning, Verified, compare, finalize, migrate, recover, resume, rollback,
     status, verify,

@@ -34,6 +34,7 @@ pub(super) struct Opened {
     dropped: Mutex<Option<i64>>,
     context: Context,
     keyring: Arc<Keyring>,
+    program: PathBuf,
     /// Whether services use it through its mount meanwhile, so that it is only looked at.
     is_shared: bool,
     _lock: Option<DirLock>,
@@ -41,7 +42,7 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Takes and opens the vault of the plan.
-    pub fn open(plan: &Plan, context: &Context, keyring: Arc<Keyring>) -> Result<Self, HostError> {
+    pub fn open(plan: &Plan, context: &Context, keyring: Arc<Keyring>, program: &Path) -> Result<Self, HostError> {
         let attempted = || format!("opening the vault {}", plan.vault.display());
         let conf = Conf::read(&plan.vault).map_err(on(attempted()))?;
         let (lock, is_shared) = match take(conf.dir(), false, &*context.observer) {
@@ -61,6 +62,7 @@ impl Opened {
             dropped: Mutex::default(),
             context: context.clone(),
             keyring,
+            program: program.to_owned(),
             is_shared,
             _lock: lock,
         })
@@ -131,7 +133,7 @@ impl OpenVault for Opened {
             .map_err(on(format!("reading {} anew", self.dir.display())))?;
         *dropped = Some(now);
         let attempted = || format!("mounting {} for ourselves", self.dir.display());
-        Ok(Box::new(stage::mount(&self.dir, at, &self.keyring, &self.context).map_err(on(attempted()))?))
+        Ok(Box::new(stage::mount(&self.program, &self.dir, at, &self.keyring).map_err(on(attempted()))?))
     }
 }
 

@@ -119,6 +119,12 @@ impl Keyring {
         known.as_ref().map(Kept::copy).ok_or_else(|| ActionError::WrongPassphrase(conf.dir().to_owned()))
     }
 
+    /// The same, for somebody who tries it himself: what opened the vault last, without trying it again.
+    pub fn last(&self, conf: &Conf) -> Result<Passphrase, ActionError> {
+        let kept = self.known().as_ref().map(Kept::copy);
+        kept.map_or_else(|| self.passphrase(conf), Ok)
+    }
+
     fn known(&self) -> MutexGuard<'_, Option<Kept>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct RealVaults {
     pub context: Context,
     pub keyring: Arc<Keyring>,
     pub scrypt_log_n: Option<u8>,
+    /// This program, which serves private mounts as another process.
+    pub program: PathBuf,
 }
 
 impl Vaults for RealVaults {
@@ -58,7 +60,7 @@ impl Vaults for RealVaults {
     }
 
     fn open(&self, plan: &Plan) -> Result<Box<dyn OpenVault>, HostError> {
-        Ok(Box::new(Opened::open(plan, &self.context, self.keyring.clone())?))
+        Ok(Box::new(Opened::open(plan, &self.context, self.keyring.clone(), &self.program)?))
     }
 
     fn discard(&self, plan: &Plan) -> Result<(), HostError> {
@@ -75,6 +77,19 @@ impl Vaults for RealVaults {
         let _lock = take(&plan.vault, false, &*self.context.observer).map_err(on(attempted()))?;
         fs::remove_dir_all(&plan.vault).map_err(PathError::on("removing", &plan.vault)).map_err(on(attempted()))?;
         sync_dir(plan.vault.parent().unwrap_or(Path::new("/"))).map_err(on(attempted()))
+    }
+
+    fn destroy(&self, plan: &Plan) -> Result<(), HostError> {
+        let attempted = || format!("removing the vault {}", plan.vault.display());
+        let gone = gone_name(plan);
+        if plan.vault.symlink_metadata().is_ok() {
+            Conf::read(&plan.vault).map_err(on(attempted()))?;
+            // Nobody has it open; and nobody can open it while it goes.
+            let _lock = take(&plan.vault, false, &*self.context.observer).map_err(on(attempted()))?;
+            fs::rename(&plan.vault, &gone).map_err(PathError::on("renaming", &plan.vault)).map_err(on(attempted()))?;
+            sync_dir(gone.parent().unwrap_or(Path::new("/"))).map_err(on(attempted()))?;
+        }
+        remove_without_conf(&gone).map_err(on(attempted()))
     }
 }
 
@@ -119,6 +134,29 @@ impl RealVaults {
             }
         }
     }
+}
+
+/// What a vault is called that is being removed.
+fn gone_name(plan: &Plan) -> std::path::PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(plan.vault.file_name().unwrap_or_default());
+    name.push(format!(".{}.gone", plan.id));
+    plan.vault.with_file_name(name)
+}
+
+/// Without its configuration nobody can read the rest.
+fn remove_without_conf(gone: &Path) -> Result<(), PathError> {
+    if gone.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    match fs::remove_file(gone.join(CONF_NAME)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(PathError::on("removing the configuration in", gone)(error));
+        }
+        _ => sync_dir(gone)?,
+    }
+    fs::remove_dir_all(gone).map_err(PathError::on("removing", gone))?;
+    sync_dir(gone.parent().unwrap_or(Path::new("/")))
 }
 
 fn not_empty(vault: &Path) -> ActionError {

@@ -31,6 +31,14 @@ fn is_option(argument: &OsStr) -> bool {
     argument.as_encoded_bytes().starts_with(b"-")
 }
 
+/// `strongroom stage -- CIPHERDIR AT`: how a migration has a vault served where nobody but it looks. No command for people.
+pub fn as_stage(arguments: &[OsString]) -> Option<(&Path, &Path)> {
+    match arguments {
+        [_, stage, dashes, dir, at] if stage == "stage" && dashes == "--" => Some((Path::new(dir), Path::new(at))),
+        _ => None,
+    }
+}
+
 /// `backup migrate …` is `migrate …`: it is where a person may look for it.
 pub fn as_migrate(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let word = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());

@@ -7,6 +7,7 @@ mod init;
 mod migrate;
 mod mount;
 mod passwd;
+pub mod stage;
 mod words;
 
 use std::{ffi::OsString, path::Path, time::Duration};
