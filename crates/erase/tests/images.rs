@@ -11,7 +11,8 @@ use std::{
 };
 
 use strongroom_erase::{
-    Erased, Erasing, Grade, MarkKind, Markers, Proof, Region, Samples, Verdict, judge, prove, scrub_free, scrub_journal,
+    Erased, Erasing, Grade, MarkKind, Markers, Proof, Region, Samples, Verdict, device_below, judge, prove, scrub_free,
+    scrub_journal,
 };
 use strongroom_event::Silent;
 use support::{Image, can, erase, in_own_namespace, is_empty, list, open, run};
@@ -370,4 +371,36 @@ fn the_names_of_a_large_directory_are_gone_once_the_journal_has_wrapped() {
             assert_eq!(image.blocks_with(b"telling-name-"), 0, "{mkfs:?}");
         });
     }
+}
+
+#[test]
+fn what_lies_below_is_told_down_to_the_file_of_a_loop_device() {
+    if !can(&["mkfs.ext4"]) {
+        return;
+    }
+    in_own_namespace(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let image = Image::make(dir.path(), 64, EXT4, "");
+        let verdict = judge(&image.at).unwrap();
+        let host = judge(dir.path()).unwrap();
+        assert_eq!(verdict.file_system, "ext4");
+        assert!(verdict.devices[0].starts_with("loop"), "{verdict}");
+        assert!(verdict.devices[0].ends_with(&format!("(a file of {})", host.file_system)), "{verdict}");
+        let device = device_below(&image.at).unwrap().unwrap();
+        assert!(device.starts_with("/dev") && device.to_str().unwrap().contains("loop"), "{device:?}");
+        // The device and the file of the image are the same to a search.
+        let markers = Markers::choose();
+        markers.plant(open(&image.at).as_fd()).unwrap();
+        let root = open(&image.at);
+        let proof = prove(&device, Some(root.as_fd()), &markers, None, &Silent, &AtomicBool::new(false)).unwrap();
+        assert_eq!((proof.length, count(&proof, MarkKind::Content)), (64 << 20, 256));
+        // What ext4 does not tell of is unknown, and never free.
+        assert!(!proof.markers[&MarkKind::Content].contains_key(&Region::Free));
+        let memory = dir.path().join("memory");
+        fs::create_dir(&memory).unwrap();
+        run("mount", &["-t", "tmpfs", "none", memory.to_str().unwrap()]);
+        let verdict = judge(&memory).unwrap();
+        assert_eq!((verdict.grade, verdict.overwrite), (Grade::C, false));
+        assert_eq!(device_below(&memory).unwrap(), None);
+    });
 }

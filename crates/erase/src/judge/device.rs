@@ -71,12 +71,12 @@ fn medium(sysfs: &Path, name: &str, below: &[String]) -> Medium {
     }
 }
 
-/// LVM names the parts of its thin pools and snapshots so, and so do the names of what is below them.
+/// LVM names the parts of its thin and deduplicating pools and of its snapshots so, and so do the names of what is below them.
 fn mapped(name: &Path, below: &[String]) -> Medium {
     let names = below.iter().map(|child| text(&Path::new("/sys/block").join(child).join("dm/name")));
     let names: Vec<_> = names.chain([text(name)]).collect();
     let ends = |ends: &[&str]| names.iter().any(|name| ends.iter().any(|end| name.ends_with(end)));
-    if ends(&["-tpool", "_tdata", "_tmeta"]) {
+    if ends(&["-tpool", "_tdata", "_tmeta", "-vpool", "_vdata"]) {
         return Medium::Thin;
     }
     if ends(&["-real", "-cow"]) {
@@ -158,6 +158,7 @@ mod tests {
     fn thin_pools_snapshots_zones_and_hypervisors_are_seen() {
         let table: &[(&str, &str, &str, Medium)] = &[
             ("dm-1", "dm/name", "vg-pool-tpool", Medium::Thin),
+            ("dm-1", "dm/name", "vg-vpool0_vdata", Medium::Thin),
             ("dm-1", "dm/name", "vg-home-real", Medium::Snapshotted),
             ("dm-1", "dm/name", "vg-home", Medium::Mapped),
             ("sda", "device/vendor", "QEMU", Medium::Unknown),
