@@ -80,6 +80,10 @@ impl Observer for Progress {
             Event::Healed { path, what } => {
                 return self.aside(|| warn(&format!("strongroom: {}: {what}\n", PathText(path))));
             }
+            Event::Waiting { why } => {
+                // The next thing that moves is drawn over it.
+                return self.bar.set_prefix(format!("waiting: {why}"));
+            }
             // Damage is in the report that follows.
             _ => {}
         }

@@ -8,8 +8,8 @@ use std::{
 use serde::Serialize;
 use strongroom_format::CONF_NAME;
 use strongroom_migrate::{
-    Accepted, Back, Carrying, Destination, Finalizing, Found, Gone, MigrateError, Migration, Outcome, Plan, State,
-    Status, Window, begin, find, recover as put_right, status as status_of, verify as verify_all,
+    Accepted, Back, Carrying, Destination, Direction, Finalizing, Found, Gone, MigrateError, Migration, Outcome, Plan,
+    Side, State, Status, Window, begin, find, recover as put_right, status as status_of, verify as verify_all,
 };
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_tree::{Comparison, Filter, LocalTree, compare as compare_trees};
@@ -35,7 +35,7 @@ pub struct Migrated {
     #[serde(serialize_with = "crate::words::path")]
     pub aside: PathBuf,
     /// Which way it went.
-    pub direction: strongroom_migrate::Direction,
+    pub direction: Direction,
     /// How far it is.
     pub state: State,
     /// For how long each service was down.
@@ -74,8 +74,8 @@ pub fn migrate(
     consent(&preview)?;
     host.prove(&plan)?;
     let verb = match plan.direction {
-        strongroom_migrate::Direction::Encrypt => "migrate.encrypt",
-        strongroom_migrate::Direction::Decrypt => "migrate.decrypt",
+        Direction::Encrypt => "migrate.encrypt",
+        Direction::Decrypt => "migrate.decrypt",
     };
     let migrated = perform(context, verb, &plan.data.clone(), |account| {
         account.note("id", plan.id.to_string());
@@ -324,7 +324,11 @@ pub fn status(context: &Context, world: &World, dir: Option<&Path>) -> Result<Ve
     if let (Some(dir), true) = (dir, found.is_empty()) {
         return Err(MigrateError::NoMigration { path: dir.to_owned() }.into());
     }
-    Ok(found.iter().map(|found| status_of(&found.place, &host)).collect::<Result<_, _>>()?)
+    let status = |found: &Found| {
+        let status = status_of(&found.place, &host)?;
+        Ok(Status { windows: as_seen(status.direction, status.windows), ..status })
+    };
+    found.iter().map(status).collect()
 }
 
 fn run(migration: &mut Migration<'_>, account: &mut Account) -> Result<Migrated, ActionError> {
@@ -342,8 +346,18 @@ pub(super) fn migrated(plan: &Plan, state: State, windows: Vec<Window>) -> Migra
         aside: plan.aside.clone(),
         direction: plan.direction,
         state,
-        windows,
+        windows: as_seen(plan.direction, windows),
     }
+}
+
+/// The engine counts from the original to the copy; of a decryption the original is the vault.
+fn as_seen(direction: Direction, mut windows: Vec<Window>) -> Vec<Window> {
+    if direction == Direction::Decrypt {
+        windows.iter_mut().for_each(|window| {
+            window.side = if window.side == Side::Vault { Side::Plaintext } else { Side::Vault };
+        });
+    }
+    windows
 }
 
 /// The word of a state, as the journal has it.
@@ -360,9 +374,7 @@ pub(super) fn host(context: &Context, world: &World, secrets: Secrets) -> RealHo
 fn refuse_second(world: &World, plan: &Plan) -> Result<(), ActionError> {
     let open = find(&world.state_dir, Some(&plan.data))?.into_iter().find(|found| !found.is_over());
     match open {
-        Some(Found { plan: Plan { id, data, .. }, state, .. })
-            if plan.direction != strongroom_migrate::Direction::Decrypt =>
-        {
+        Some(Found { plan: Plan { id, data, .. }, state, .. }) if plan.direction != Direction::Decrypt => {
             Err(MigrateError::AlreadyOpen { id, data, state }.into())
         }
         _ => Ok(()),
