@@ -82,8 +82,8 @@ pub trait Vaults {
     fn look(&self, plan: &Plan) -> Result<Box<dyn OpenVault>, HostError> {
         self.open(plan)
     }
-    /// Removes a vault that was decrypted, whoever made it, if nobody has it open; what opens it first, so that the rest is
-    /// of no use to anybody. Nothing there is well too.
+    /// Removes a vault that was decrypted, whoever made it, if nobody has it open: its name in one step, then what opens it, so
+    /// that the rest is of no use to anybody, then that. Going on with what a run left that was killed is well too.
     fn destroy(&self, plan: &Plan) -> Result<(), HostError> {
         self.discard(plan)
     }

@@ -73,7 +73,8 @@ impl Migration<'_> {
         }
         sync_dir(parent(aside))?;
         let plaintext = Identity::of(aside).map_err(PathError::on("looking at", aside))?;
-        self.reached(State::TargetMade, &PlaintextMade { plaintext })
+        // Sealed, so that it can be believed when it is to be removed again.
+        self.reached_sealed(State::TargetMade, &PlaintextMade { plaintext })
     }
 
     pub(crate) fn source_decrypting(&mut self) -> Result<Readable, MigrateError> {
@@ -145,10 +146,14 @@ impl Migration<'_> {
             let _ = fs::remove_dir(&self.plan.aside);
             return Ok(());
         };
-        let aside = &self.plan.aside;
-        let is_it = Identity::of(aside).is_ok_and(|found| found.is(&made));
+        let aside = self.plan.aside.clone();
+        let is_it = Identity::of(&aside).is_ok_and(|found| found.is(&made));
+        if is_it && !self.is_sealed(State::TargetMade)? {
+            self.warn("the new directory is kept: nobody who can open the vault has confirmed that it is ours");
+            return Ok(());
+        }
         if is_it && self.at_path()? == AtPath::Source {
-            fs::remove_dir_all(aside).map_err(PathError::on("removing", aside))?;
+            fs::remove_dir_all(&aside).map_err(PathError::on("removing", &aside))?;
         }
         Ok(())
     }

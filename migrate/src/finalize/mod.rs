@@ -31,8 +31,7 @@ use strongroom_erase::{
 };
 
 use crate::{
-    Accepted, Archived, BackedUp, Check, Direction, Finished, Identity, Mark, MigrateError, Migration, Outcome, Paths,
-    State,
+    Accepted, Archived, BackedUp, Check, Direction, Finished, Identity, MigrateError, Migration, Outcome, Paths, State,
 };
 
 /// What finalizing would do, and whether it may.
@@ -295,18 +294,14 @@ impl Migration<'_> {
 
     /// The ciphertext is of no use without its configuration; and nobody may have it open.
     fn remove_vault(&mut self) -> Result<(), MigrateError> {
+        // When it has lost its name, it was agreed to, and only the rest has to be removed.
         if self.plan.vault.exists() {
-            match self.sealed_consent() {
-                Ok(_) => {}
-                // The configuration is gone already: a run was killed that had begun.
-                Err(_) if self.ledger.last(State::Finalizing, Mark::Intent).is_some() => {}
-                Err(error) => return Err(error),
-            }
+            self.sealed_consent()?;
             self.intend(State::Finalizing, &())?;
-            self.close_vault();
-            self.phase("removing the vault");
-            self.host.vaults().destroy(&self.plan)?;
         }
+        self.close_vault();
+        self.phase("removing the vault");
+        self.host.vaults().destroy(&self.plan)?;
         self.reached(State::Erased, &Gone::default())
     }
 

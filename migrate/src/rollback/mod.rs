@@ -16,10 +16,13 @@ mod archive;
 mod carry_back;
 mod home;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
-use strongroom_tree::LocalTree;
+use strongroom_tree::{Filter, LocalTree, RelPath, Source};
 
 use crate::{
     Ballast, Carry, Carrying, Direction, Fence, Identity, Mark, MigrateError, Migration, Outcome, Porter, State,
@@ -146,11 +149,53 @@ impl Migration<'_> {
         self.ledger.drop_mark()
     }
 
+    /// What was made is removed only if it never was the truth: whoever can write the state directory can add to the journal
+    /// that it was rolled back, but not take the cut-over out of it, of which the mark beside the data tells.
     fn discard_target(&mut self) -> Result<(), MigrateError> {
+        if self.ledger.last(State::Cutover, Mark::Done).is_some() {
+            self.warn("the copy was the truth once, and is kept");
+            return Ok(());
+        }
         match self.plan.direction {
-            Direction::Encrypt => Ok(self.host.vaults().discard(&self.plan)?),
+            Direction::Encrypt => self.discard_vault(),
             Direction::Decrypt => self.discard_plaintext_copy(),
         }
+    }
+
+    fn discard_vault(&mut self) -> Result<(), MigrateError> {
+        if !self.plan.vault.exists() {
+            return Ok(());
+        }
+        let only_there = self.first_only_in_vault();
+        self.close_vault();
+        match only_there {
+            Ok(None) => Ok(self.host.vaults().discard(&self.plan)?),
+            Ok(Some(path)) => {
+                self.warn(&format!("the vault is kept: {path} is in it, and not in the plaintext"));
+                Ok(())
+            }
+            Err(error) => {
+                self.warn(&format!("the vault is kept, as nobody knows what is in it: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Something that the vault has and the plaintext has not, by name.
+    fn first_only_in_vault(&mut self) -> Result<Option<RelPath>, MigrateError> {
+        let everything = Filter::everything();
+        let plaintext: HashSet<RelPath> = LocalTree::open(&self.plan.data)?
+            .entries(&everything)
+            .filter_map(Result::ok)
+            .map(|entry| entry.path)
+            .collect();
+        for entry in self.vault()?.tree().entries(&everything) {
+            let path = entry?.path;
+            if !plaintext.contains(&path) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn refuse_if_too_late_for(&self, to: &Destination) -> Result<(), MigrateError> {

@@ -22,7 +22,7 @@ pub struct World {
 }
 
 /// A "mount": just a directory.
-pub struct Shown(PathBuf);
+pub struct Shown(pub PathBuf);
 
 impl Staged for Shown {
     fn path(&self) -> &Path {
