@@ -201,7 +201,7 @@ fn cut_anywhere(journal: Journal) {
         disk.kill_after(calls);
         let done = round(&second, &vault, &mut manifest);
         drop(manifest);
-        for (number, state) in disk.crash_states(12).into_iter().enumerate() {
+        for (number, state) in disk.crash_states(5).into_iter().enumerate() {
             std::fs::copy(at("under way"), at("after")).unwrap();
             let mut manifest = Manifest::open(&at("after"), &key()).unwrap();
             let vault = opened(Fixture::usual(), state.disk);
