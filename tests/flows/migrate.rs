@@ -164,6 +164,32 @@ fn the_way_back_takes_every_change_along_and_what_was_encrypted_once_is_again() 
 }
 
 #[test]
+fn in_one_shot_the_originals_are_erased_and_the_other_way_gives_them_back() {
+    if !has(MIGRATES) {
+        return;
+    }
+    let moving = Moving::of(Flow::with_files());
+    let before = capture(moving.data());
+    let one_shot = ["--yes", "--no-backup", "--finalize", "--accept", "erase-grade-c"];
+    let made = ok(&mut moving.migrate("encrypt", &one_shot));
+    assert_eq!((moving.is_mounted(), made["migrated"]["state"].as_str()), (true, Some("done")), "{made:#}");
+    let beside = moving.beside();
+    assert!(!beside.iter().any(|name| name.ends_with(".orig")), "the originals are left: {beside:?}");
+    is_same(&before, moving.data());
+    moving.flow.write("new", b"written to the vault");
+    let edited = capture(moving.data());
+    let made = ok(&mut moving.migrate("decrypt", &["--yes", "--no-backup"]));
+    assert_eq!((moving.is_mounted(), made["migrated"]["state"].as_str()), (false, Some("soak")), "{made:#}");
+    assert_eq!(made["migrated"]["windows"][0]["side"], "plaintext");
+    is_same(&edited, moving.data());
+    assert!(moving.path("running").exists(), "the service runs again");
+    assert!(moving.path("data.vault/gocryptfs.conf").exists(), "the vault is kept until it is finalized");
+    ok(&mut moving.migrate("finalize", &["--yes", "--accept", "erase-grade-c"]));
+    assert!(!moving.path("data.vault").exists());
+    is_same(&edited, moving.data());
+}
+
+#[test]
 fn what_was_acknowledged_while_it_was_migrated_is_there_on_either_side() {
     if !has(MIGRATES) || !has(&[Need::Program("python3")]) {
         return;
@@ -286,6 +312,7 @@ fn a_user_without_privileges_migrates_what_is_his() {
         std::os::unix::fs::lchown(path, Some(USER), Some(USER)).unwrap();
     }
     fs::set_permissions(moving.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    open_to_all(&moving, "/dev/fuse");
     let before = capture(moving.data());
     let mut encrypt = crate::as_user(&moving.flow, USER, &moving.migrate("encrypt", &["--yes", "--no-backup"]));
     let output = output_of(&mut encrypt);
@@ -395,6 +422,18 @@ fn without_option(command: &Command, option: &str) -> Vec<std::ffi::OsString> {
     let at = arguments.iter().position(|argument| argument == option).unwrap();
     arguments.drain(at..=at + 1);
     arguments
+}
+
+/// /dev/fuse is open to everybody on most machines; on one where it is not, within this test's mounts.
+fn open_to_all(moving: &Moving, device: &str) {
+    let found = fs::metadata(device).unwrap();
+    if found.mode() & 0o666 == 0o666 {
+        return;
+    }
+    let other = moving.path("fuse");
+    run(Command::new("mknod").arg(&other).args(["c", "10", "229"]));
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o666)).unwrap();
+    run(Command::new("mount").arg("--bind").arg(other).arg(device));
 }
 
 fn walk(root: &Path) -> Vec<PathBuf> {
