@@ -295,7 +295,7 @@ impl From<MigrateError> for Failure {
                 (Exit::DAMAGED, Some("Nothing was erased. If it happens again, suspect this machine's memory or disk.".into()))
             }
             MigrateError::TooLong { .. } => {
-                (Exit::PAUSED, Some(format!("Allow more with --max-downtime, or try when less is written: {RESUME}")))
+                (Exit::PAUSED, Some(format!("Try when less is written: {RESUME}; or allow what it takes: {RESUME} --any-downtime")))
             }
             MigrateError::Stopped { .. } => (Exit::PAUSED, Some(format!("To go on: {RESUME}"))),
             MigrateError::BackedOut { .. } => (Exit::WENT_BACK, Some(format!("When the cause is gone: {RESUME}"))),

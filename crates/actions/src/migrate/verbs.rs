@@ -86,11 +86,13 @@ pub fn migrate(
     Ok(Begun { preview, migrated: Some(migrated) })
 }
 
-/// Goes on with a migration that was interrupted. `consent` sees which, and how far it is. Audited as `migrate.resume`.
+/// Goes on with a migration that was interrupted. `consent` sees which, and how far it is. With `any_downtime` the services
+/// may be down for longer than was planned. Audited as `migrate.resume`.
 pub fn resume(
     context: &Context,
     world: &World,
     dir: Option<&Path>,
+    any_downtime: bool,
     secrets: Secrets,
     consent: impl FnOnce(&Plan, State) -> Result<(), ActionError>,
 ) -> Result<Migrated, ActionError> {
@@ -103,6 +105,9 @@ pub fn resume(
     perform(context, "migrate.resume", &found.plan.data, |account| {
         stage::clear(&found.plan.stage)?;
         let mut migration = Migration::open(&found.place, &host)?;
+        if any_downtime {
+            migration.allow_long_window();
+        }
         run(&mut migration, account)
     })
 }

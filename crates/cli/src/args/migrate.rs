@@ -272,6 +272,9 @@ pub struct StatusArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     pub which: WhichArgs,
+    /// Let the services be down for longer than was planned, if it must be
+    #[arg(long)]
+    pub any_downtime: bool,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]

@@ -82,7 +82,7 @@ fn resume(args: &ResumeArgs, settings: &Settings, face: Face) -> Result<Exit, Fa
         true => Err(ActionError::Declined),
         false => told.consent(args.run.yes, &text::resuming(plan, state), "Go on?"),
     };
-    let act = || migrate::resume(&told.context, &world, dir, secrets, consent);
+    let act = || migrate::resume(&told.context, &world, dir, args.any_downtime, secrets, consent);
     let migrated = told.report.around(&json!({ "data": dir.map(plain) }), || act().map_err(Failure::from))?;
     told.report.tell(&migrated, |style| text::migrated(&migrated, style))?;
     Ok(Exit::OK)

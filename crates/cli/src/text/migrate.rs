@@ -110,6 +110,7 @@ fn originals(plan: &Plan) -> String {
     match (plan.finalize, plan.soak.as_secs()) {
         (true, 0) => "erased at once when all checks have passed".into(),
         (true, soak) => format!("erased after {}, when all checks have passed", duration(soak)),
+        (false, _) if plan.direction == Direction::Decrypt => "the vault is kept until you finalize".into(),
         (false, _) => format!("kept at {} until you finalize", plan.aside.display()),
     }
 }
@@ -145,7 +146,8 @@ pub fn migrated(migrated: &Migrated, style: Style) -> String {
         (state, _) => format!("The migration of {data} is at: {}.\n", sentence(state)),
     };
     text.push_str(&windows(&migrated.windows));
-    if let Some(next) = next(migrated.state, &migrated.data, &migrated.aside) {
+    let kept = kept(migrated.direction, &migrated.aside, &migrated.vault);
+    if let Some(next) = next(migrated.state, &migrated.data, &kept) {
         text.push_str(&style.dim(&next));
         text.push('\n');
     }
@@ -166,13 +168,20 @@ fn down(window: &Window) -> String {
     format!("{} was down for {seconds:.1} s, and then ran on {side}.", window.service)
 }
 
+/// What is kept until it is finalized.
+fn kept(direction: Direction, aside: &Path, vault: &Path) -> String {
+    match direction {
+        Direction::Encrypt => format!("The originals are kept at {}", aside.display()),
+        Direction::Decrypt => format!("The vault {} is kept", vault.display()),
+    }
+}
+
 /// What to do next.
-fn next(state: State, data: &Path, aside: &Path) -> Option<String> {
+fn next(state: State, data: &Path, kept: &str) -> Option<String> {
     let data = data.display();
     match state {
         State::Soak => Some(format!(
-            "The originals are kept at {}. When you are certain: strongroom migrate finalize {data}; to go back: strongroom migrate rollback {data}",
-            aside.display()
+            "{kept}. When you are certain: strongroom migrate finalize {data}; to go back: strongroom migrate rollback {data}"
         )),
         State::Done | State::RolledBack => None,
         State::NeedsOperator => Some(format!("See why: strongroom migrate status {data}")),
@@ -245,7 +254,7 @@ fn status(status: &Status, style: Style) -> String {
     }
     lines.push(("Way back", way_back(status.rollback).into()));
     if let Some(until) = status.soak_until.filter(|_| status.state == State::Soak) {
-        lines.push(("Originals", format!("at {}, kept at least until {}", status.aside.display(), local(until))));
+        lines.push(("Kept until", local(until)));
     }
     for window in &status.windows {
         lines.push(("Downtime", down(window)));
@@ -254,7 +263,8 @@ fn status(status: &Status, style: Style) -> String {
         lines.push(("Stuck", format!("{}; {}", stuck.why, stuck.next)));
     }
     let mut text = table(&lines);
-    if let Some(next) = next(status.state, &status.data, &status.aside).filter(|_| status.process.is_none()) {
+    let kept = kept(status.direction, &status.aside, &status.vault);
+    if let Some(next) = next(status.state, &status.data, &kept).filter(|_| status.process.is_none()) {
         text.push_str(&style.dim(&next));
         text.push('\n');
     }
@@ -414,7 +424,7 @@ mod tests {
 
     #[test]
     fn every_state_that_waits_has_a_next_command() {
-        let next = |state| next(state, Path::new("/srv/app"), Path::new("/srv/.app.orig"));
+        let next = |state| next(state, Path::new("/srv/app"), "The originals are kept");
         for state in [State::Planned, State::Copied, State::Fenced, State::Cutover, State::Healthy, State::Finalizing] {
             assert_eq!(next(state).unwrap(), "To go on: strongroom migrate resume /srv/app");
         }
