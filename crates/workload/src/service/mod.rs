@@ -37,7 +37,8 @@ pub trait Service: Send + Sync {
     /// error, and whoever asked starts again what was stopped. Stopping what is stopped is nothing.
     fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError>;
 
-    /// Starts what `was` running, what starts it (sockets, timers) last, and undoes what kept it from being started.
+    /// Starts what `was` running, with its sockets before it, as it is given them, and its timers after it; and undoes what
+    /// kept it from being started.
     /// Starting what runs is nothing, and neither is what was not running.
     fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError>;
 
@@ -62,7 +63,7 @@ pub trait Service: Send + Sync {
 pub struct Snapshot {
     /// Which service.
     pub spec: ServiceSpec,
-    /// Whether it ran.
+    /// Whether it ran, or something was up that would have started it.
     pub was_running: bool,
     /// Its processes.
     pub pids: Vec<u32>,

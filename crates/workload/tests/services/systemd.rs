@@ -104,11 +104,12 @@ fn a_socket_whose_service_did_not_run_is_served_again_and_the_service_is_not_sta
     let Some(machine) = Machine::start(&[("a.socket", SOCKET), ("a.service", TALKER)]) else { return };
     machine.up(&["a.socket"]);
     let was = machine.service("a").snapshot().unwrap();
-    assert!(!was.was_running);
+    let is_well = || machine.service("a").state_of(&was).unwrap().is_active;
+    assert!(was.was_running && was.pids.is_empty() && is_well() && !machine.service("a").state().unwrap().is_active);
     machine.service("a").stop(&was, PATIENCE).unwrap();
-    assert!(machine.is("a.socket", "inactive"));
+    assert!(machine.is("a.socket", "inactive") && !is_well());
     machine.service("a").start(&was, PATIENCE).unwrap();
-    assert!(machine.is("a.socket", "active") && machine.is("a", "inactive"));
+    assert!(machine.is("a.socket", "active") && machine.is("a", "inactive") && is_well());
 }
 
 #[test]
@@ -164,6 +165,23 @@ fn one_that_another_unit_holds_up_stays_down_and_is_stopped_in_its_own_way() {
     }
     assert!(machine.is("a", "active") && !machine.systemd.runtime_dir().join("systemd/user/a.service.d").exists());
     assert_eq!(machine.systemd.property("a", "DropInPaths"), "");
+}
+
+#[test]
+fn one_that_comes_back_is_told_at_once() {
+    let holds = "[Unit]\nUpholds=a.service\n[Service]\nExecStart=/bin/sleep 1000\n";
+    let Some(machine) = Machine::start(&[("a.service", SLEEPER), ("b.service", holds)]) else { return };
+    machine.up(&["a", "b"]);
+    let mut was = machine.service("a").snapshot().unwrap();
+    was.facts.remove("kept down by").unwrap();
+    // It may be back only after it was seen to be down.
+    let (problem, words) = loop {
+        let stopped = machine.service("a").stop(&was, PATIENCE);
+        if stopped.is_err() {
+            break problem(stopped);
+        }
+    };
+    assert!(matches!(problem, Problem::CameBack { .. }) && words.contains("find what starts it"), "{words}");
 }
 
 #[test]
@@ -233,7 +251,8 @@ fn one_that_never_gets_ready_is_not_waited_for_without_end() {
     let never = "[Service]\nType=notify\nExecStart=/bin/sh -c 'exec sleep 1000'\nTimeoutStartSec=1h\n";
     let Some(machine) = Machine::start(&[("a.service", never)]) else { return };
     let mut was = machine.service("a").snapshot().unwrap();
-    was.was_running = true;
+    (was.was_running, was.pids) = (true, vec![]);
+    was.facts.insert("unit".into(), "a.service".into());
     let (problem, words) = problem(machine.service("a").start(&was, Duration::from_millis(300)));
     assert!(matches!(problem, Problem::NotUp { .. }) && words.contains("activating"), "{words}");
 }

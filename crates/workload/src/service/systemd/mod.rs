@@ -44,6 +44,7 @@ pub(super) struct Systemd {
 }
 
 // What a snapshot says, in its facts.
+const UNIT: &str = "unit";
 const TRIGGERS: &str = "triggers";
 const DEPENDANTS: &str = "dependants";
 const KEPT_DOWN: &str = "kept down by";
@@ -89,8 +90,13 @@ impl Systemd {
             let file = keep::file(self.scope, &self.surroundings, &unit.id());
             facts.extend(file.map(|file| (KEPT_DOWN.to_owned(), file.display().to_string())));
         }
+        if !unit.is_down() {
+            facts.insert(UNIT.to_owned(), unit.id());
+        }
         let pids = processes(&bus, &unit.id())?;
-        Ok(Snapshot { spec: self.spec.clone(), was_running: !unit.is_down(), pids, facts })
+        // One that waits for somebody to call has to be stopped as well.
+        let was_running = !unit.is_down() || !triggers.is_empty();
+        Ok(Snapshot { spec: self.spec.clone(), was_running, pids, facts })
     }
 
     fn insist_usable(&self, unit: &Unit) -> Result<(), Problem> {
@@ -137,13 +143,15 @@ impl Systemd {
     fn await_down(&self, bus: &Bus, id: &str, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
         let units: Vec<_> = [id.to_owned()].into_iter().chain(words(was, DEPENDANTS)).collect();
         loop {
-            let mut pids = Vec::new();
-            let mut is_down = true;
+            let (mut pids, mut is_down, mut is_back) = (Vec::new(), true, false);
             for name in &units {
-                is_down &= Unit::load(bus, name).map_err(Problem::refused("asking whether it is down"))?.is_down();
+                let unit = Unit::load(bus, name).map_err(Problem::refused("asking whether it is down"))?;
+                is_down &= unit.is_down();
+                is_back |= !unit.is_down() && unit.active_state() != "deactivating";
                 pids.extend(processes(bus, name)?);
             }
             match () {
+                () if is_back => return Err(Problem::CameBack { pids }),
                 () if is_down && pids.is_empty() => return Ok(()),
                 () if deadline.pause() => {}
                 () => return Err(Problem::StillRuns { waited: deadline.waited(), pids }),
@@ -162,8 +170,7 @@ impl Systemd {
         for socket in sockets {
             self.raise(&bus, &mut jobs, &socket, deadline)?;
         }
-        let own = was.was_running.then(|| self.name.clone());
-        for name in own.into_iter().chain(words(was, DEPENDANTS)).chain(others) {
+        for name in words(was, UNIT).chain(words(was, DEPENDANTS)).chain(others) {
             self.raise(&bus, &mut jobs, &name, deadline)?;
         }
         Ok(())
@@ -210,12 +217,26 @@ impl Systemd {
     fn ask(&self) -> Result<Running, Problem> {
         let bus = self.connect()?;
         let unit = self.unit(&bus)?;
-        Ok(Running {
-            is_active: unit.is_active(),
-            pids: processes(&bus, &unit.id())?,
-            restarts: unit.restarts(),
-            detail: unit.detail(),
-        })
+        running(&bus, &unit)
+    }
+
+    /// What ran has to run, or to have done what it had to; and what starts it has to be up.
+    fn ask_after(&self, was: &Snapshot) -> Result<Running, Problem> {
+        let bus = self.connect()?;
+        let unit = self.unit(&bus)?;
+        let mut now = running(&bus, &unit)?;
+        now.is_active |= unit.is_done();
+        if !was.facts.contains_key(UNIT) {
+            // It comes and goes as its triggers have it: then these count, and another process is no restart.
+            now.is_active = true;
+            now.pids.clear();
+        }
+        for name in words(was, TRIGGERS).chain(words(was, DEPENDANTS)) {
+            let other = Unit::load(&bus, &name).map_err(Problem::refused("asking what belongs to it"))?;
+            now.is_active &= other.is_active() || other.is_done();
+            now.detail += &format!(", {name}: {}", other.detail());
+        }
+        Ok(now)
     }
 }
 
@@ -239,6 +260,19 @@ impl Service for Systemd {
     fn state(&self) -> Result<Running, WorkloadError> {
         self.ask().map_err(|problem| problem.of(&self.spec))
     }
+
+    fn state_of(&self, was: &Snapshot) -> Result<Running, WorkloadError> {
+        self.ask_after(was).map_err(|problem| problem.of(&self.spec))
+    }
+}
+
+fn running(bus: &Bus, unit: &Unit) -> Result<Running, Problem> {
+    Ok(Running {
+        is_active: unit.is_active(),
+        pids: processes(bus, &unit.id())?,
+        restarts: unit.restarts(),
+        detail: unit.detail(),
+    })
 }
 
 /// What runs and is stopped along with `unit`, and what is up and would start any of these.
