@@ -3,6 +3,7 @@
 mod crowds;
 mod damage;
 mod databases;
+mod estimate;
 mod exerciser;
 mod files;
 mod lifecycle;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{fstatvfs, stat, statvfs};
+use rustix::fs::{fstatvfs, stat, statfs, statvfs};
 use serde::Serialize;
 
 use super::{Refusal, SurveyRequest, sizes::Demand, tally::Tally, target};
@@ -68,10 +68,10 @@ impl Estimate {
     pub(super) fn of(request: &SurveyRequest<'_>, tally: &Tally) -> Self {
         let counts = &tally.counts;
         let entries = counts.entries();
-        let copy = Demand {
-            bytes: tally.needed.bytes.saturating_add(request.growth).saturating_add(CONSTANT),
-            inodes: tally.needed.inodes + 1,
-        };
+        let inodes = tally.needed.inodes + 1;
+        let made = inodes.saturating_mul(inode_size(target(request)));
+        let written = tally.needed.bytes.saturating_add(request.growth);
+        let copy = Demand { bytes: written.saturating_add(made).saturating_add(CONSTANT), inodes };
         // What does not compress, with seals.
         let backup =
             counts.allocated + counts.allocated / 1000 + entries * BACKUP_ENTRY + counts.path_bytes * 3 + CONSTANT;
@@ -135,6 +135,18 @@ pub(super) fn block_size(path: &Path) -> u64 {
     let open = super::open(existing(path));
     let size = open.ok().and_then(|dir| fstatvfs(dir).ok()).map_or(4096, |room| room.f_frsize);
     size.clamp(512, 1 << 20)
+}
+
+/// What an inode takes of the room for content. ext4 has set its inodes aside when it was made; others make them as
+/// needed, XFS of 512 bytes in chunks with an index, btrfs with names and all, and everything twice.
+fn inode_size(path: &Path) -> u64 {
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683E;
+    match statfs(existing(path)).map(|found| found.f_type as u64) {
+        Ok(XFS) => 540,
+        Ok(BTRFS) => 2048,
+        Ok(_) | Err(_) => 0,
+    }
 }
 
 /// `path`, or the nearest directory above it that exists.
