@@ -1,40 +1,27 @@
 //! Bringing the copy to the state of the source, as often as is worth while, and reading back what was copied.
 
 use std::{
-    collections::HashSet,
-    fs::File,
     path::Path,
     sync::{Arc, Mutex},
 };
 
-use rustix::fs::{Mode, OFlags};
-use strongroom_durable::PathError;
 use strongroom_event::{Event, Observer};
 use strongroom_tree::{
     Compared, Comparison, Depth, Difference, Entry, Filter, Known, LocalTree, Manifest, MirrorError, Mirrored,
-    Mirroring, Source, Timestamp, What, WithoutXattrs, compare_where, delta, mirror, reconcile,
+    Mirroring, Source, Timestamp, What, compare_where, delta, mirror, reconcile,
 };
-use strongroom_workload::{Asked, Hold, holders, lease_probe};
 
-use super::{Ready, Round, prepare::dropped, sides::Readable};
-use crate::{Ballast, Direction, MigrateError, Migration, Plan, State};
+use super::{
+    Ready, Round,
+    kept::kept,
+    sides::Readable,
+    writers::{Writers, sync_file_system},
+};
+use crate::{Ballast, Direction, MigrateError, Migration, State};
 
 /// A batch is made durable after so many entries, or so many bytes: what a crash costs at most.
 const BATCH_ENTRIES: usize = 1024;
 const BATCH_BYTES: u64 = 256 << 20;
-
-/// Who may change files without their times telling.
-#[derive(Default)]
-pub(crate) struct Writers {
-    /// Files that somebody has open or mapped for writing, by device and inode.
-    files: HashSet<(u64, u64)>,
-}
-
-impl Writers {
-    fn has(&self, entry: &Entry) -> bool {
-        self.files.contains(&(entry.stamp.dev, entry.stamp.ino))
-    }
-}
 
 impl Migration<'_> {
     /// A round of copying while the services run.
@@ -87,7 +74,7 @@ impl Migration<'_> {
         self.reconciled()?;
         sync_file_system(source.path())?;
         let tree = LocalTree::open(source.path())?;
-        let tree = without_dropped(&tree, &self.plan);
+        let tree = kept(&tree, &self.plan);
         self.tell_of_copying()?;
         let stop = self.host.stop();
         let how = Mirroring {
@@ -132,7 +119,7 @@ impl Migration<'_> {
     pub(crate) fn compare(&mut self, source: &Readable, phase: &'static str) -> Result<Compared, MigrateError> {
         let fresh = self.fresh_target()?;
         let (first, second) = (LocalTree::open(source.path())?, LocalTree::open(fresh.path())?);
-        let first = without_dropped(&first, &self.plan);
+        let first = kept(&first, &self.plan);
         let is_unsettled = |known: &&Known| !known.settled || known.dirty;
         let ahead = self.manifest()?.iter().filter(is_unsettled).map(|known| known.entry.len()).sum();
         self.phase_of(phase, ahead);
@@ -149,7 +136,7 @@ impl Migration<'_> {
     /// Nothing of the source has changed since it was frozen, as far as times tell, which nobody can set back.
     pub(crate) fn refuse_change(&mut self, source: &Readable) -> Result<(), MigrateError> {
         let tree = LocalTree::open(source.path())?;
-        let tree = without_dropped(&tree, &self.plan);
+        let tree = kept(&tree, &self.plan);
         let (workers, observer) = (self.host.workers(), self.observer.clone());
         let found = delta(&tree, &Filter::everything(), self.manifest()?, Depth::Stamps, workers, &*observer);
         if let Some(error) = found.failed.into_iter().next() {
@@ -167,56 +154,6 @@ impl Migration<'_> {
 
     pub(crate) fn settle(&mut self, found: Compared) -> Result<u64, MigrateError> {
         Ok(self.manifest_mut()?.settle(found.still)?)
-    }
-
-    /// Who can write to files below `root`.
-    pub(crate) fn writers(&self, root: &Path) -> Result<Writers, MigrateError> {
-        sync_file_system(root)?;
-        let dir = open_dir(root)?;
-        let probed =
-            lease_probe(std::os::fd::AsFd::as_fd(&dir), Asked::Writers, self.host.workers(), self.host.stop())?;
-        if probed.has_leases && probed.undecided.is_empty() {
-            return Ok(Writers { files: probed.busy.into_iter().map(|busy| (busy.dev, busy.ino)).collect() });
-        }
-        // Where the kernel does not say who can write, whoever is seen to have it open counts.
-        let mut files: HashSet<_> = probed.busy.into_iter().map(|busy| (busy.dev, busy.ino)).collect();
-        let seen = holders(std::os::fd::AsFd::as_fd(&dir))?;
-        for holder in seen.holders.iter().filter(|holder| holder.hold.can_write()) {
-            if let Ok(stat) = rustix::fs::lstat(root.join(holder.hold.path())) {
-                files.insert((stat.st_dev, stat.st_ino));
-            }
-        }
-        Ok(Writers { files })
-    }
-
-    /// Whoever could still change the tree at `root`, or go on using it as if it were the truth.
-    pub(crate) fn refuse_holders(&self, root: &Path) -> Result<(), MigrateError> {
-        let dir = open_dir(root)?;
-        let dir = std::os::fd::AsFd::as_fd(&dir);
-        let probed = lease_probe(dir, Asked::Writers, self.host.workers(), self.host.stop())?;
-        let seen = holders(dir)?;
-        let can_do_harm = |hold: &Hold| match hold {
-            // By a directory everything below it can be reached.
-            Hold::Fd { path, writable } => *writable || root.join(path).is_dir(),
-            Hold::Cwd { .. } | Hold::Root { .. } | Hold::Mount { .. } | Hold::Lock { .. } => true,
-            other => other.can_write(),
-        };
-        let harmful = seen.holders.iter().filter(|holder| can_do_harm(&holder.hold));
-        let mut who: Vec<String> = harmful.map(ToString::to_string).collect();
-        if !probed.busy.is_empty() && who.is_empty() {
-            let name = |busy: &strongroom_workload::Busy| {
-                format!("somebody who cannot be named, and can write {}", busy.path.display())
-            };
-            who.extend(probed.busy.iter().map(name));
-        }
-        if !seen.unseen.is_empty() {
-            let unseen = seen.unseen.len();
-            self.warn(&format!("{unseen} processes of other users could not be looked into: they may use the data"));
-        }
-        if !probed.has_leases {
-            self.warn("this file system has no leases: only what /proc shows tells who can still write");
-        }
-        if who.is_empty() { Ok(()) } else { Err(MigrateError::Held { path: self.plan.data.clone(), who }) }
     }
 
     /// What the copy durably holds.
@@ -358,11 +295,6 @@ fn stands_still(known: &Known, tree: &LocalTree) -> bool {
     !known.dirty && look.is_ok_and(|look| (look.len, look.mtime, look.stamp) == (was.len(), was.meta.mtime, was.stamp))
 }
 
-/// The tree without what the operator accepted to lose.
-pub(crate) fn without_dropped<'t>(tree: &'t LocalTree, plan: &Plan) -> WithoutXattrs<'t> {
-    WithoutXattrs::new(tree, dropped(plan))
-}
-
 pub(crate) fn timestamp(time: jiff::Timestamp) -> Timestamp {
     let (mut seconds, mut nanoseconds) = (time.as_second(), time.subsec_nanosecond());
     if nanoseconds < 0 {
@@ -373,14 +305,4 @@ pub(crate) fn timestamp(time: jiff::Timestamp) -> Timestamp {
 
 fn seconds(later: jiff::Timestamp, earlier: jiff::Timestamp) -> f64 {
     (later.as_millisecond() - earlier.as_millisecond()).max(0) as f64 / 1000.0
-}
-
-fn open_dir(path: &Path) -> Result<File, MigrateError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::on("opening", path))?;
-    Ok(opened.into())
-}
-
-fn sync_file_system(path: &Path) -> Result<(), MigrateError> {
-    Ok(rustix::fs::syncfs(open_dir(path)?).map_err(PathError::on("writing to disk the file system of", path))?)
 }

@@ -9,6 +9,7 @@
 //! | `invariant`, `world` | what must be true before it, and what is |
 //! | `sides` | the two trees, and the path that leads to one of them |
 //! | `prepare`, `copy`, `window`, `cutover`, `services` | the steps |
+//! | `kept`, `writers` | what is copied of a tree, and who can still change it |
 //! | `recover` | what is done first after a crash |
 //! | `status`, `verify` | looking, and changing nothing |
 
@@ -19,6 +20,7 @@ mod cutover;
 mod facts;
 mod history;
 mod invariant;
+mod kept;
 mod locks;
 mod prepare;
 mod recover;
@@ -29,6 +31,7 @@ mod step;
 mod verify;
 mod window;
 mod world;
+mod writers;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use strongroom_tree::{Comparison, Difference, Filter, LocalTree, compare};
 
-use super::{copy::without_dropped, sides::Readable, world::AtPath};
+use super::{kept::kept, sides::Readable, world::AtPath};
 use crate::{Host, MigrateError, Migration, Place, State};
 
 /// What a full comparison found.
@@ -49,7 +49,7 @@ impl Migration<'_> {
         let source: Readable = self.source()?;
         let fresh = self.fresh_target()?;
         let (first, second) = (LocalTree::open(source.path())?, LocalTree::open(fresh.path())?);
-        let first = without_dropped(&first, &self.plan);
+        let first = kept(&first, &self.plan);
         self.phase("comparing");
         let comparison = Comparison { workers: self.host.workers(), plainly: true, ..Comparison::default() };
         let found = compare(&first, &second, &Filter::everything(), &comparison, &*self.observer);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CaughtUp, Frozen, Quiescing, Round, Side, Stopped, Verified, copy::Writers, recover::When};
+use super::{CaughtUp, Frozen, Quiescing, Round, Side, Stopped, Verified, recover::When, writers::Writers};
 use crate::{Check, MigrateError, Migration, State, ledger::hex};
 
 /// How often it is looked whether the postpone file is gone.

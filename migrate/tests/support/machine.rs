@@ -258,7 +258,8 @@ impl Host for Machine {
 
     fn now(&self) -> Timestamp {
         self.tick("now");
-        Timestamp::now()
+        // As if the data had been made a while ago: what is as new as the round that copies it is always read again.
+        Timestamp::now() + Duration::from_secs(10)
     }
 
     fn boot_id(&self) -> String {

@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -156,6 +159,7 @@ fn sample(data: &Path) {
     fs::write(data.join("a/nothing"), b"").unwrap();
     fs::hard_link(data.join("a/one"), data.join("a/b/one-again")).unwrap();
     std::os::unix::fs::symlink("../a/one", data.join("a/link")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap());
     let sparse = fs::File::create(data.join("sparse")).unwrap();
     sparse.set_len(1 << 20).unwrap();
     // Long ago, so that times tell what changed.
@@ -165,7 +169,7 @@ fn sample(data: &Path) {
     }
 }
 
-/// Everything in a tree, in words of no library of ours: kind, mode, owner, size, links, times, content.
+/// Everything in a tree but sockets, in words of no library of ours: kind, mode, owner, size, links, times, content.
 pub fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     list(root, Path::new("."), &mut lines);
@@ -177,6 +181,9 @@ fn list(root: &Path, below: &Path, lines: &mut Vec<String>) {
     let path = root.join(below);
     let meta = fs::symlink_metadata(&path).unwrap();
     let kind = meta.file_type();
+    if kind.is_socket() {
+        return;
+    }
     let what = match (kind.is_dir(), kind.is_symlink(), kind.is_file()) {
         (true, _, _) => "directory".to_owned(),
         (_, true, _) => format!("-> {}", fs::read_link(&path).unwrap().display()),

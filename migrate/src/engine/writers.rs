@@ -1,0 +1,87 @@
+//! Who can still write: while services run, so that their files are read again; behind the fence, so that nobody is left.
+
+use std::{collections::HashSet, fs::File, os::fd::AsFd, path::Path};
+
+use rustix::fs::{Mode, OFlags};
+use strongroom_durable::PathError;
+use strongroom_tree::Entry;
+use strongroom_workload::{Asked, Busy, Hold, holders, lease_probe};
+
+use crate::{MigrateError, Migration};
+
+/// Who may change files without their times telling.
+#[derive(Default)]
+pub(crate) struct Writers {
+    /// Files that somebody has open or mapped for writing, by device and inode.
+    files: HashSet<(u64, u64)>,
+}
+
+impl Writers {
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        self.files.contains(&(entry.stamp.dev, entry.stamp.ino))
+    }
+}
+
+impl Migration<'_> {
+    /// Who can write to files below `root`.
+    pub(crate) fn writers(&self, root: &Path) -> Result<Writers, MigrateError> {
+        sync_file_system(root)?;
+        let dir = open_dir(root)?;
+        let probed = lease_probe(dir.as_fd(), Asked::Writers, self.host.workers(), self.host.stop())?;
+        if probed.has_leases && probed.undecided.is_empty() {
+            return Ok(Writers { files: probed.busy.into_iter().map(|busy| (busy.dev, busy.ino)).collect() });
+        }
+        // Where the kernel does not say who can write, whoever is seen to have it open counts.
+        let mut files: HashSet<_> = probed.busy.into_iter().map(|busy| (busy.dev, busy.ino)).collect();
+        let seen = holders(dir.as_fd())?;
+        for holder in seen.holders.iter().filter(|holder| holder.hold.can_write()) {
+            if let Ok(stat) = rustix::fs::lstat(root.join(holder.hold.path())) {
+                files.insert((stat.st_dev, stat.st_ino));
+            }
+        }
+        Ok(Writers { files })
+    }
+
+    /// Whoever could still change the tree at `root`, or go on using it as if it were the truth.
+    pub(crate) fn refuse_holders(&self, root: &Path) -> Result<(), MigrateError> {
+        let dir = open_dir(root)?;
+        let dir = dir.as_fd();
+        let probed = lease_probe(dir, Asked::Writers, self.host.workers(), self.host.stop())?;
+        let seen = holders(dir)?;
+        let can_do_harm = |hold: &Hold| match hold {
+            // By a directory everything below it can be reached.
+            Hold::Fd { path, writable } => *writable || root.join(path).is_dir(),
+            Hold::Cwd { .. } | Hold::Root { .. } | Hold::Mount { .. } | Hold::Lock { .. } => true,
+            other => other.can_write(),
+        };
+        let harmful = seen.holders.iter().filter(|holder| can_do_harm(&holder.hold));
+        let mut who: Vec<String> = harmful.map(ToString::to_string).collect();
+        if !probed.busy.is_empty() && who.is_empty() {
+            let name = |busy: &Busy| format!("somebody who cannot be named, and can write {}", busy.path.display());
+            who.extend(probed.busy.iter().map(name));
+        }
+        if !seen.unseen.is_empty() {
+            let unseen = seen.unseen.len();
+            self.warn(&format!("{unseen} processes of other users could not be looked into: they may use the data"));
+        }
+        if !probed.undecided.is_empty() {
+            let undecided = probed.undecided.len();
+            self.warn(&format!("of {undecided} files of others it cannot be asked who has them open"));
+        }
+        if !probed.has_leases {
+            self.warn("this file system has no leases: only what /proc shows tells who can still write");
+        }
+        if who.is_empty() { Ok(()) } else { Err(MigrateError::Held { path: self.plan.data.clone(), who }) }
+    }
+}
+
+fn open_dir(path: &Path) -> Result<File, MigrateError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::on("opening", path))?;
+    Ok(opened.into())
+}
+
+/// Pages that programs wrote to are on the disk: writing to them once more changes the times of their files once more.
+pub(crate) fn sync_file_system(path: &Path) -> Result<(), MigrateError> {
+    Ok(rustix::fs::syncfs(open_dir(path)?).map_err(PathError::on("writing to disk the file system of", path))?)
+}
