@@ -21,6 +21,8 @@ impl Migration<'_> {
                 self.warn(&format!("{} can be stopped and not be started from here", snapshot.spec));
             }
         }
+        // What a run that was killed here has reserved is not to look like want of room.
+        Ballast::clear(&self.plan.vault, self.plan.id)?;
         let ready = self.surveyed()?.map_or_else(Ready::default, |survey| Ready {
             files: survey.counts.files,
             bytes: survey.counts.bytes,

@@ -25,10 +25,11 @@ pub struct Ballast {
     kept: u64,
     /// Given back on paper: the file is cut when it is worth a call.
     owed: u64,
+    /// How much is worth one: less than the reserve that is left beside it.
+    step: u64,
 }
 
-/// Less is not given back by itself.
-const STEP: u64 = 8 << 20;
+const MOST_STEP: u64 = 8 << 20;
 
 impl Ballast {
     /// Takes `bytes` on the file system of `copy`, beside it. What an earlier run of the same migration took is counted in.
@@ -53,13 +54,13 @@ impl Ballast {
                 }
             }
         }
-        Ok(Some(Self { path, file, kept: bytes, owed: 0 }))
+        Ok(Some(Self { path, file, kept: bytes, owed: 0, step: (bytes / 64).min(MOST_STEP) }))
     }
 
     /// Gives `bytes` of it back, or what is left. To be called before so much is written.
     pub fn shrink(&mut self, bytes: u64) -> Result<(), MigrateError> {
         self.owed = self.owed.saturating_add(bytes).min(self.kept);
-        if self.owed >= STEP || self.owed == self.kept {
+        if self.owed >= self.step || self.owed == self.kept {
             self.kept -= self.owed;
             self.owed = 0;
             fs::ftruncate(&self.file, self.kept).map_err(PathError::on("shortening", &self.path))?;
