@@ -575,6 +575,11 @@ mod tests {
             (16, "needed"),
             (17, "missing-base"),
             (18, "refused"),
+            (19, "not-migrated"),
+            (20, "needs-operator"),
+            (21, "went-back"),
+            (22, "paused"),
+            (23, "no-migration"),
             (130, "interrupted"),
         ];
         assert_eq!(codes, promised);
