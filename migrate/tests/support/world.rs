@@ -114,6 +114,12 @@ impl Drop for World {
         // The mount goes with the namespace; the guard is immutable, and would stay.
         let _ = rustix::mount::unmount(&self.plan.data, rustix::mount::UnmountFlags::DETACH);
         let _ = Fence::of(&self.plan).lower();
+        // Where the original is gone for good, the fence stays as it is.
+        let guard = fs::File::open(&self.plan.data).map(|dir| {
+            let flags = rustix::fs::ioctl_getflags(&dir)?;
+            rustix::fs::ioctl_setflags(&dir, flags - rustix::fs::IFlags::IMMUTABLE)
+        });
+        drop(guard);
     }
 }
 
