@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use strongroom_tests::{
     Captured, Format, Need, PASSPHRASE, Program, Random, capture, die_with_the_test, differences, grow, has,
-    is_mountpoint, output_of, run, settle_times, unmount, wait_until,
+    is_mountpoint, output_of, run, settle_times, wait_until,
 };
 
 use crate::{Flow, code, ends, is_same, json, ok, words};
@@ -131,7 +131,8 @@ fn everything_that_a_directory_holds_is_there_after_it_at_the_same_path() {
     let status = ok(&mut moving.migrate("status", &[]));
     let proven = status["migrations"][0]["proven"].as_array().unwrap().len();
     assert_eq!((proven, &status["migrations"][0]["rollback"]), (6, &Value::from("carries-back")), "{status:#}");
-    unmount(moving.data());
+    // Which returns when the vault is free, and not just out of sight.
+    run(moving.flow.command(&["umount"]).arg(moving.data()));
     Program::Strongroom.finds_nothing_wrong(&moving.flow.scratch, &moving.path("data.vault"));
 }
 
