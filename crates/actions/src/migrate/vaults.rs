@@ -137,7 +137,7 @@ impl RealVaults {
 }
 
 /// What a vault is called that is being removed.
-fn gone_name(plan: &Plan) -> std::path::PathBuf {
+fn gone_name(plan: &Plan) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(plan.vault.file_name().unwrap_or_default());
     name.push(format!(".{}.gone", plan.id));
