@@ -24,7 +24,7 @@ pub struct Away {
 
 /// Moves `bytes` in a hundred files, and writes one of them anew while the cut-over is postponed.
 pub fn measure(bytes: u64, place: &Path) -> Away {
-    let scratch = Scratch::under(place);
+    let (scratch, state) = (Scratch::under(place), Scratch::new());
     let tree = scratch.dir("data");
     let mut random = Random::seeded(9);
     for number in 0..FILES {
@@ -35,7 +35,7 @@ pub fn measure(bytes: u64, place: &Path) -> Away {
     let postpone = scratch.path("postpone");
     fs::write(&postpone, "").expect("a file can be written");
     let events = scratch.path("events");
-    let mut command = encrypt(&scratch, &tree);
+    let mut command = encrypt(&scratch, &state, &tree);
     command.arg("--postpone-file").arg(&postpone).arg("--events").arg(&events).stdout(Stdio::piped());
     let start = Instant::now();
     let mut child = command.spawn().expect("the program can be started");

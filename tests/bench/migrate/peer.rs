@@ -56,7 +56,9 @@ impl Peer {
     pub fn moves(self, scratch: &Scratch, tree: &Path) -> Measured {
         match self {
             Self::Strongroom => {
-                let measured = measure(&mut encrypt(scratch, tree));
+                // On a disk in any case: it is refused where a start of the machine would forget it.
+                let state = Scratch::new();
+                let measured = measure(&mut encrypt(scratch, &state, tree));
                 strongroom_tests::unmount(tree);
                 measured
             }
@@ -67,11 +69,11 @@ impl Peer {
 }
 
 /// The command that moves `tree` and leaves the originals aside.
-pub fn encrypt(scratch: &Scratch, tree: &Path) -> Command {
+pub fn encrypt(scratch: &Scratch, state: &Scratch, tree: &Path) -> Command {
     let mut command = Program::Strongroom.command();
     command.args(["migrate", "encrypt", "--yes", "--no-backup", "--boot", "manual", "--json", "--passphrase-file"]);
     command.arg(scratch.passphrase_file()).arg("--recovery-key-file").arg(scratch.path("recovery-key"));
-    command.arg("--state-dir").arg(scratch.path("state")).arg(tree).stdout(Stdio::null());
+    command.arg("--state-dir").arg(state.path("state")).arg(tree).stdout(Stdio::null());
     command
 }
 
