@@ -33,8 +33,8 @@ pub use engine::{
     verify,
 };
 pub use error::MigrateError;
-pub use finalize::{Consent, Finalizing, Gone};
 pub use fence::{Fence, FenceError, Fenced, Guard};
+pub use finalize::{Consent, Finalizing, Gone};
 pub use host::{Archived, Archiver, Host, HostError, Mounter, OpenVault, Staged, Standing, Trouble, Vaults};
 pub use ledger::{Ledger, Mark, Moment, Record};
 pub use place::Place;

@@ -90,6 +90,7 @@ pub(super) fn open<'h>(place: &Place, host: &'h dyn Host) -> Result<Migration<'h
         vault: None,
         journal_key: None,
         manifest: None,
+        kinds: None,
         is_reconciled: false,
         may_take_long: false,
         _locks: locks,

@@ -58,13 +58,13 @@ impl Migration<'_> {
         }
         let copied: u64 = self.manifest()?.iter().map(|known| known.entry.len()).sum();
         let ahead = ready.copy_bytes.saturating_sub(copied);
-        let ballast = Ballast::reserve(&self.plan.vault, self.plan.id, ahead)?;
+        let ballast = Ballast::reserve(self.copy_place(), self.plan.id, ahead)?;
         let watching = self.observer.clone();
         self.observer = Arc::new(Giving { watching: watching.clone(), ballast: Mutex::new(ballast) });
         let mirrored = self.mirror(source, writers);
         self.observer = watching;
         // Whatever came of it: what is paused has no use for room.
-        Ballast::clear(&self.plan.vault, self.plan.id)?;
+        Ballast::clear(self.copy_place(), self.plan.id)?;
         mirrored
     }
 

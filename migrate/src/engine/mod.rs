@@ -40,7 +40,7 @@ use strongroom_crypto::Key;
 use strongroom_event::Observer;
 use strongroom_tree::Manifest;
 
-use crate::{Back, Host, Ledger, Mark, MigrateError, OpenVault, Place, Plan, State, ledger::Moment};
+use crate::{Back, Host, Kinds, Ledger, Mark, MigrateError, OpenVault, Place, Plan, State, ledger::Moment};
 use converge::Verdict;
 use invariant::Before;
 use step::{Step, next};
@@ -72,6 +72,8 @@ pub struct Migration<'h> {
     pub(crate) journal_key: Option<Key<32>>,
     /// Open from when it is needed first.
     pub(crate) manifest: Option<Manifest>,
+    /// What the survey saw in this run: one of each is tried in the vault.
+    pub(crate) kinds: Option<Kinds>,
     /// Whether the copy was held against the manifest in this run.
     pub(crate) is_reconciled: bool,
     /// Whether the operator lets the services be down for longer than the plan has it.

@@ -1,10 +1,12 @@
 //! What is done before anything is copied.
 
+use std::path::Path;
+
 use super::{
     AtPath,
     facts::{BackedUp, Ready},
 };
-use crate::{Accepted, BackupChoice, Ballast, Direction, MigrateError, Migration, Plan, State, Survey, probe};
+use crate::{Accepted, BackupChoice, Ballast, Direction, Kinds, MigrateError, Migration, Plan, State, Survey, probe};
 
 impl Migration<'_> {
     /// Looks at everything that can be checked beforehand, and takes the room that will be needed. The world may have
@@ -22,15 +24,17 @@ impl Migration<'_> {
             }
         }
         // What a run that was killed here has reserved is not to look like want of room.
-        Ballast::clear(&self.plan.vault, self.plan.id)?;
-        let ready = self.surveyed()?.map_or_else(Ready::default, |survey| Ready {
+        Ballast::clear(self.copy_place(), self.plan.id)?;
+        let survey = self.surveyed()?;
+        let ready = survey.as_ref().map_or_else(Ready::default, |survey| Ready {
             files: survey.counts.files,
             bytes: survey.counts.bytes,
             copy_bytes: survey.estimate.copy_bytes,
         });
+        self.kinds = survey.map(|survey| survey.kinds);
         // Kept until the first round is over: who else writes to this file system meets the end of it before we do.
         if ready.copy_bytes > 0 {
-            drop(Ballast::reserve(&self.plan.vault, self.plan.id, ready.copy_bytes)?);
+            drop(Ballast::reserve(self.copy_place(), self.plan.id, ready.copy_bytes)?);
         }
         self.reached(State::Ready, &ready)
     }
@@ -55,15 +59,31 @@ impl Migration<'_> {
         self.phase("making the vault");
         self.host.vaults().create(&self.plan)?;
         let dropped = dropped(&self.plan);
-        if let Some(survey) = self.surveyed()? {
+        if let Some(kinds) = self.kinds()? {
             let is_dropped = |name: &[u8]| dropped.iter().any(|dropped| dropped.as_bytes() == name);
-            let refusals = self.with_target(|target, _| Ok(probe(target, &survey.kinds, &is_dropped)?))?;
+            let refusals = self.with_target(|target, _| Ok(probe(target, &kinds, &is_dropped)?))?;
             if !refusals.is_empty() {
                 return Err(MigrateError::Refused { refusals });
             }
         }
         self.vault()?;
         self.reached(State::TargetMade, &())
+    }
+
+    /// What the vault has to hold. What speaks against it otherwise was looked at before, and room is taken since.
+    fn kinds(&mut self) -> Result<Option<Kinds>, MigrateError> {
+        Ok(match self.kinds.take() {
+            Some(kinds) => Some(kinds),
+            None => self.host.survey(&self.plan)?.map(|survey| survey.kinds),
+        })
+    }
+
+    /// Where the copy is to lie, beside which room is taken for it.
+    pub(crate) fn copy_place(&self) -> &Path {
+        match self.plan.direction {
+            Direction::Encrypt => &self.plan.vault,
+            Direction::Decrypt => &self.plan.aside,
+        }
     }
 
     /// What the machine finds now; an error if anything speaks against it.

@@ -140,7 +140,7 @@ impl Migration<'_> {
         self.close_vault();
         self.reopen()?;
         self.host.mounter().withdraw(&self.plan)?;
-        Ballast::clear(&self.plan.vault, self.plan.id)?;
+        Ballast::clear(self.copy_place(), self.plan.id)?;
         if self.ledger.last(State::TargetMade, Mark::Intent).is_some() {
             self.discard_target()?;
         }

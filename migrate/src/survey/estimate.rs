@@ -137,10 +137,24 @@ pub(super) fn block_size(path: &Path) -> u64 {
     size.clamp(512, 1 << 20)
 }
 
+/// The longest path that a symbolic link can lead to on the file system that `path` is or will be on. Others than these have
+/// the limit that the kernel has; what a single one of them does not hold is found when it is tried.
+pub(super) fn longest_link(path: &Path) -> u64 {
+    const EXT: u64 = 0xEF53;
+    const MOST: u64 = 4095;
+    match statfs(existing(path)).map(|found| found.f_type as u64) {
+        Ok(XFS) => 1023,
+        // It has to fit into a block, with a null byte at its end.
+        Ok(EXT) => MOST.min(block_size(path) - 1),
+        Ok(_) | Err(_) => MOST,
+    }
+}
+
+const XFS: u64 = 0x5846_5342;
+
 /// What an inode takes of the room for content. ext4 has set its inodes aside when it was made; others make them as
 /// needed, XFS of 512 bytes in chunks with an index, btrfs with names and all, and everything twice.
 fn inode_size(path: &Path) -> u64 {
-    const XFS: u64 = 0x5846_5342;
     const BTRFS: u64 = 0x9123_683E;
     match statfs(existing(path)).map(|found| found.f_type as u64) {
         Ok(XFS) => 540,

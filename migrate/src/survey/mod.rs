@@ -134,13 +134,20 @@ pub fn survey(request: &SurveyRequest<'_>, observer: &dyn Observer) -> Result<Su
     let mut warnings = Vec::new();
     users::add(request, root.as_fd(), &mut refusals, &mut warnings)?;
     observer.observe(&Event::Phase { name: "surveying", total: None });
-    let sizes = Sizes { block: estimate::block_size(target(request)), stored: stored(request) };
+    let sizes = Sizes {
+        block: estimate::block_size(target(request)),
+        longest_link: estimate::longest_link(target(request)),
+        stored: stored(request),
+    };
     let failed = PathError::on("surveying", request.data);
     let tally = scan::scan(root.as_fd(), sizes, request.workers, request.stop, observer).map_err(failed)?;
-    let tally = tally.ok_or(MigrateError::Stopped { state: State::Planned })?;
+    let mut tally = tally.ok_or(MigrateError::Stopped { state: State::Planned })?;
     let estimate = Estimate::of(request, &tally);
     refusals.extend(estimate.refusals());
     refusals.extend(quota::refusals(target(request), &tally));
+    let most = sizes.longest_target() as usize;
+    let long = std::mem::take(&mut tally.long_targets);
+    refusals.extend(long.some().map(|links| Refusal::LinkTooLong { most, links }));
     let (counts, kinds) = of_tree(request, tally, &mut refusals, &mut warnings);
     Ok(Survey { counts, estimate, refusals, warnings, kinds })
 }
@@ -199,7 +206,6 @@ fn of_tree(
         let refused = [
             tally.encrypted.some().map(|files| Refusal::Encrypted { data: data(), by: by(files) }),
             tally.casefold.some().map(|directories| Refusal::Casefold { directories }),
-            tally.long_targets.some().map(|links| Refusal::LinkTooLong { most: tally::LONGEST_TARGET as usize, links }),
             tally.verity.some().map(|files| Refusal::Verity { files }),
             tally.dax.some().map(|files| Refusal::Dax { files }),
             devices.filter(|_| !request.accepts(&Accepted::Devices)).map(|nodes| Refusal::Devices { nodes }),

@@ -111,10 +111,10 @@ pub enum Refusal {
         /// Which.
         nodes: Examples,
     },
-    /// A symbolic link leads to a path that is too long for a vault.
-    #[error("symbolic links lead to paths of more than {most} bytes, which a vault cannot hold: {links}")]
+    /// A symbolic link leads to a path that is too long for the vault, on the file system that it is to lie on.
+    #[error("symbolic links lead to paths of more than {most} bytes, the most that can be stored there: {links}")]
     LinkTooLong {
-        /// Longest that a vault holds.
+        /// Longest that can be stored.
         most: usize,
         /// Which.
         links: Examples,
@@ -310,7 +310,10 @@ impl Refusal {
             Refusal::ReadOnly { .. } => "mount it read-write first",
             Refusal::Casefold { .. } => "copy the directory to one without the flag (chattr -F), and see what collides",
             Refusal::Devices { .. } => "remove them, or accept them with --accept devices",
-            Refusal::LinkTooLong { .. } => "make the links shorter, or relative",
+            Refusal::LinkTooLong { .. } => {
+                "make the links shorter, or relative; or put the vault on another file system with --vault (ext4 of 4 KiB blocks \
+             holds 3039 bytes, XFS 735)"
+            }
             Refusal::Xattr { .. } => "leave it behind with --drop-xattr NAME",
             Refusal::Capabilities { .. } => {
                 "keep programs out of the data, or leave the capabilities behind with --drop-xattr security.capability"

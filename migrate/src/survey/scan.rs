@@ -233,7 +233,8 @@ impl Scan<'_> {
             true => Default::default(),
             false => self.demand(dir, name, &stat, bytes, looker),
         };
-        looker.tally.see(&Seen { path: bytes, stat: &stat, is_known, demand });
+        let longest_target = self.sizes.longest_target();
+        looker.tally.see(&Seen { path: bytes, stat: &stat, is_known, demand, longest_target });
         if is_dir && !name.is_empty() {
             lock(&self.ahead).work.push(Work::Directory(path));
             self.changed.notify_one();

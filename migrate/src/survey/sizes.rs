@@ -49,6 +49,8 @@ pub(crate) enum Stored {
 pub(crate) struct Sizes {
     /// Its block size.
     pub block: u64,
+    /// The longest path that a symbolic link on it can lead to, as it is stored.
+    pub longest_link: u64,
     pub stored: Stored,
 }
 
@@ -136,6 +138,14 @@ impl Sizes {
         Demand { bytes: if stored < 60 { 0 } else { stored.div_ceil(self.block) * self.block }, inodes: 1 }
     }
 
+    /// The longest path that a symbolic link can lead to, before it is stored.
+    pub fn longest_target(&self) -> u64 {
+        match self.stored {
+            Stored::Plain => self.longest_link,
+            Stored::Sealed { overhead } => (self.longest_link * 3 / 4).saturating_sub(overhead),
+        }
+    }
+
     /// A named pipe or a device node.
     pub fn special(&self) -> Demand {
         Demand { bytes: 0, inodes: 1 }
@@ -173,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    const VAULT: Sizes = Sizes { block: 4096, stored: Stored::Sealed { overhead: 32 } };
+    const VAULT: Sizes = Sizes { block: 4096, longest_link: 4095, stored: Stored::Sealed { overhead: 32 } };
     const PLAIN: Sizes = Sizes { stored: Stored::Plain, ..VAULT };
 
     #[test]

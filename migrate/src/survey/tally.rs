@@ -8,7 +8,7 @@ use strongroom_tree::Xattr;
 
 use super::{Examples, scan::file_type, sizes::Demand};
 
-/// Longest path that a symbolic link in a vault can lead to.
+/// Longest path that a symbolic link in a vault can lead to, on a file system without a limit of its own.
 pub(super) const LONGEST_TARGET: u64 = 3039;
 /// Longest name of an extended attribute in a vault.
 pub(super) const LONGEST_XATTR_NAME: usize = 175;
@@ -120,6 +120,8 @@ pub(super) struct Seen<'a> {
     /// Another name of something seen already.
     pub is_known: bool,
     pub demand: Demand,
+    /// Longest path that a symbolic link can lead to where it will be stored.
+    pub longest_target: u64,
 }
 
 impl Tally {
@@ -135,7 +137,7 @@ impl Tally {
             return;
         }
         let Seen { path, stat, demand, .. } = *seen;
-        self.count(path, stat);
+        self.count(path, stat, seen.longest_target);
         self.note_attributes(path, stat);
         let owner = (stat.stx_uid, stat.stx_gid);
         self.owners.entry(owner).or_default().add(path);
@@ -161,7 +163,7 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, path: &[u8], stat: &Statx) {
+    fn count(&mut self, path: &[u8], stat: &Statx, longest_target: u64) {
         let (counts, kinds) = (&mut self.counts, &mut self.kinds);
         let rdev = rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor);
         match file_type(stat) {
@@ -179,7 +181,7 @@ impl Tally {
             libc::S_IFLNK => {
                 counts.symlinks += 1;
                 kinds.longest_target = kinds.longest_target.max(stat.stx_size as usize);
-                if stat.stx_size > LONGEST_TARGET {
+                if stat.stx_size > longest_target {
                     self.long_targets.add(path);
                 }
             }
@@ -358,7 +360,7 @@ mod tests {
         let mut stat = statx(CWD, "/proc/self/status", AtFlags::empty(), StatxFlags::BASIC_STATS).unwrap();
         stat.stx_attributes = StatxAttributes::VERITY | StatxAttributes::DAX;
         let mut tally = Tally::default();
-        tally.see(&Seen { path: b"file", stat: &stat, is_known: false, demand: Demand::default() });
+        tally.see(&Seen { path: b"file", stat: &stat, is_known: false, demand: Demand::default(), longest_target: 0 });
         assert_eq!((tally.verity.count, tally.dax.count, tally.encrypted.count), (1, 1, 0));
     }
 }

@@ -43,6 +43,18 @@ fn a_link_to_a_path_of_3039_bytes_is_the_longest() {
 }
 
 #[test]
+fn a_link_that_fits_into_the_file_system_as_plaintext_only_is_refused() {
+    let small_blocks: [&str; 5] = ["mkfs.ext4", "-q", "-F", "-b", "1024"];
+    for (mkfs, size) in [(&["mkfs.xfs", "-q", "-f"] as &[&str], 300), (&small_blocks, 64)] {
+        let Some(world) = World::on(mkfs, "", size) else { return };
+        symlink("t".repeat(735), world.data().join("longest")).unwrap();
+        assert_eq!(world.survey().refusals, [], "{mkfs:?}");
+        symlink("t".repeat(736), world.data().join("too-long")).unwrap();
+        assert!(matches!(world.refusal(), Refusal::LinkTooLong { most: 735, links } if links.some == ["too-long"]));
+    }
+}
+
+#[test]
 fn an_attribute_with_a_name_of_175_bytes_is_the_longest() {
     let world = World::new();
     let name = |len: usize| format!("user.{}", "n".repeat(len - 5));

@@ -8,12 +8,13 @@ use std::{
 use jiff::Timestamp;
 use strongroom_event::Observer;
 use strongroom_format::CONF_NAME;
-use strongroom_migrate::{Accepted, Archiver, Check, Direction, Host, Mounter, Plan, Vaults};
-use strongroom_workload::{Service, Surroundings, WorkloadError, connect};
+use strongroom_migrate::{Accepted, Archiver, Check, Direction, Host, MigrateError, Mounter, Plan, Survey, Vaults};
+use strongroom_workload::{Service, WorkloadError, connect};
 
 use super::{
     World,
     archiver::RealArchiver,
+    preview::survey_again,
     secret::{Handover, Keyring},
     vaults::RealVaults,
 };
@@ -25,7 +26,7 @@ pub(super) struct RealHost {
     vaults: RealVaults,
     archiver: RealArchiver,
     mounter: Box<dyn Mounter + Send + Sync>,
-    surroundings: Surroundings,
+    world: World,
 }
 
 impl RealHost {
@@ -46,7 +47,7 @@ impl RealHost {
             },
             archiver: RealArchiver { context: context.clone(), keyring },
             mounter,
-            surroundings: world.surroundings.clone(),
+            world: world.clone(),
         }
     }
 }
@@ -84,8 +85,12 @@ impl Host for RealHost {
         &self.archiver
     }
 
+    fn survey(&self, plan: &Plan) -> Result<Option<Survey>, MigrateError> {
+        survey_again(plan, self, &self.world, &self.context).map(Some)
+    }
+
     fn services(&self, plan: &Plan) -> Result<Vec<Box<dyn Service>>, WorkloadError> {
-        plan.services.iter().map(|spec| connect(spec, &plan.commands, &self.surroundings)).collect()
+        plan.services.iter().map(|spec| connect(spec, &plan.commands, &self.world.surroundings)).collect()
     }
 
     fn observer(&self) -> Arc<dyn Observer> {

@@ -8,8 +8,10 @@ use std::{
 
 use serde::Serialize;
 use strongroom_erase::{Verdict, judge};
-use strongroom_migrate::{BackupChoice, Direction, Fuse, Host, Plan, Survey, SurveyRequest, find, survey};
-use strongroom_workload::{Service, ServiceSpec};
+use strongroom_migrate::{
+    BackupChoice, Direction, Fuse, Host, MigrateError, Plan, Survey, SurveyRequest, find, survey,
+};
+use strongroom_workload::{Service, ServiceSpec, WorkloadError};
 
 use super::{World, mounter};
 use crate::{ActionError, Context};
@@ -94,7 +96,7 @@ fn entries(survey: &Survey) -> u64 {
     counts.files + counts.directories + counts.symlinks + counts.links + counts.fifos + counts.devices
 }
 
-fn now(service: &dyn Service) -> Result<ServiceNow, ActionError> {
+fn now(service: &dyn Service) -> Result<ServiceNow, WorkloadError> {
     let now = service.state()?;
     Ok(ServiceNow {
         spec: service.spec().clone(),
@@ -105,7 +107,19 @@ fn now(service: &dyn Service) -> Result<ServiceNow, ActionError> {
     })
 }
 
-fn surveyed(plan: &Plan, services: &[ServiceNow], world: &World, context: &Context) -> Result<Survey, ActionError> {
+/// What was looked at when the plan was shown, as it is now.
+pub(super) fn survey_again(
+    plan: &Plan,
+    host: &dyn Host,
+    world: &World,
+    context: &Context,
+) -> Result<Survey, MigrateError> {
+    let services = host.services(plan)?;
+    let services = services.iter().map(|service| now(&**service)).collect::<Result<Vec<_>, _>>()?;
+    surveyed(plan, &services, world, context)
+}
+
+fn surveyed(plan: &Plan, services: &[ServiceNow], world: &World, context: &Context) -> Result<Survey, MigrateError> {
     let pids: Vec<u32> = services.iter().flat_map(|service| service.pids.iter().copied()).collect();
     let open: Vec<PathBuf> = find(&world.state_dir, None)?
         .into_iter()
@@ -136,7 +150,7 @@ fn surveyed(plan: &Plan, services: &[ServiceNow], world: &World, context: &Conte
         workers: context.workers,
         stop: &context.stop,
     };
-    Ok(survey(&request, &*context.observer)?)
+    survey(&request, &*context.observer)
 }
 
 /// Whether a process belongs to somebody else than whoever will mount. One that is gone belongs to nobody.
