@@ -12,6 +12,15 @@ use strongroom_tests::{Random, Scratch, wait_until};
 
 use super::peer::encrypt;
 
+/// A service that stops and starts at once: what is measured is what the migration adds.
+fn service(running: &Path) -> String {
+    let file = running.display();
+    format!(
+        "[[service]]\nname = \"idler\"\nstart = [\"touch\", \"{file}\"]\nstop = [\"rm\", \"{file}\"]\n\
+         status = [\"sh\", \"-c\", \"test -e {file} || exit 3\"]\n"
+    )
+}
+
 /// Files of the tree, of which one changes.
 const FILES: u64 = 100;
 
@@ -35,8 +44,18 @@ pub fn measure(bytes: u64, place: &Path) -> Away {
     let postpone = scratch.path("postpone");
     fs::write(&postpone, "").expect("a file can be written");
     let events = scratch.path("events");
+    let config = state.path("strongroom.toml");
+    fs::write(&config, service(&state.path("running"))).expect("a file can be written");
+    fs::write(state.path("running"), "").expect("a file can be written");
     let mut command = encrypt(&scratch, &state, &tree);
-    command.arg("--postpone-file").arg(&postpone).arg("--events").arg(&events).stdout(Stdio::piped());
+    command
+        .env("STRONGROOM_CONFIG", config)
+        .args(["--service", "command:idler"])
+        .arg("--postpone-file")
+        .arg(&postpone)
+        .arg("--events")
+        .arg(&events);
+    command.stdout(Stdio::piped());
     let start = Instant::now();
     let mut child = command.spawn().expect("the program can be started");
     wait_until("the copy waits for the file to go", Duration::from_secs(600), || {
@@ -50,7 +69,8 @@ pub fn measure(bytes: u64, place: &Path) -> Away {
     assert!(child.wait().expect("it can be waited for").success(), "the migration failed: {report}");
     strongroom_tests::unmount(&tree);
     let report: Value = serde_json::from_str(&report).expect("the report is JSON");
-    let down = report["window_seconds"].as_f64().expect("the report tells the downtime");
+    let window = &report["migrated"]["windows"][0]["milliseconds"];
+    let down = window.as_f64().expect("the report tells the downtime") / 1000.0;
     Away { bytes, whole: copied.as_secs_f64() + down, down }
 }
 

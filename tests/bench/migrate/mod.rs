@@ -19,7 +19,7 @@ use peer::Peer;
 
 /// How to ask.
 pub const USAGE: &str = "strongroom-bench migrate [OPTIONS]
-  --at DIR                   work under DIR (/dev/shm)
+  --at DIR                   work under DIR (as root: a file system in memory of its own; else the temporary directory)
   --size MIB                 size of the large files together (1024)
   --files N                  number of small files (20000)
   --peers NAME[,NAME]        strongroom, rsync, cp (all that are installed)
@@ -29,7 +29,7 @@ pub const USAGE: &str = "strongroom-bench migrate [OPTIONS]
 
 /// What was asked for.
 pub struct Arguments {
-    place: PathBuf,
+    place: Option<PathBuf>,
     size: u64,
     files: usize,
     peers: Vec<Peer>,
@@ -43,7 +43,7 @@ impl Arguments {
     /// Reads the words after `migrate`.
     pub fn parse(words: Vec<String>) -> Result<Self, String> {
         let mut arguments = Self {
-            place: "/dev/shm".into(),
+            place: None,
             size: 1 << 30,
             files: 20_000,
             peers: Peer::ALL.into_iter().filter(|peer| peer.is_installed()).collect(),
@@ -60,7 +60,7 @@ impl Arguments {
             let value = rest.next().ok_or_else(|| format!("{word}: a value is missing, or no such option"))?;
             let number = || value.parse::<usize>().map_err(|_| format!("{word}: {value:?} is not a number"));
             match word.as_str() {
-                "--at" => arguments.place = value.into(),
+                "--at" => arguments.place = Some(value.into()),
                 "--size" => arguments.size = (number()? as u64) << 20,
                 "--files" => arguments.files = number()?,
                 "--peers" => arguments.peers = value.split(',').map(Peer::parse).collect::<Result<_, _>>()?,
@@ -80,7 +80,9 @@ const TREES: [(&str, Grow); 2] = [("small", small), ("large", large)];
 
 /// Measures, and gives the tables.
 pub fn run(arguments: &Arguments) -> String {
-    fs::create_dir_all(&arguments.place).expect("the place for the benchmark can be made");
+    let outer = Scratch::new();
+    let place = arguments.place.clone().unwrap_or_else(|| in_memory(&outer));
+    fs::create_dir_all(&place).expect("the place for the benchmark can be made");
     let mut records: BTreeMap<(&str, Peer), Vec<Measured>> = BTreeMap::new();
     for repetition in 0..arguments.repetitions {
         for (name, grow) in TREES {
@@ -88,7 +90,7 @@ pub fn run(arguments: &Arguments) -> String {
             let turn = repetition % peers.len();
             peers.rotate_left(turn);
             for peer in peers {
-                let scratch = Scratch::under(&arguments.place);
+                let scratch = Scratch::under(&place);
                 let tree = scratch.dir("data");
                 grow(&tree, arguments);
                 eprintln!("{peer:?}: {name}, round {}", repetition + 1);
@@ -96,8 +98,26 @@ pub fn run(arguments: &Arguments) -> String {
             }
         }
     }
-    let away = arguments.peers.contains(&Peer::Strongroom).then(|| away::measure(arguments.size, &arguments.place));
-    render(arguments, &records) + &away.map(|away| away.to_string()).unwrap_or_default()
+    let away = arguments.peers.contains(&Peer::Strongroom).then(|| away::measure(arguments.size, &place));
+    render(arguments, &place, &records) + &away.map(|away| away.to_string()).unwrap_or_default()
+}
+
+/// A file system in memory, in a mount namespace of this process's own: nothing below /dev may be migrated.
+fn in_memory(outer: &Scratch) -> PathBuf {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    let at = outer.dir("memory");
+    // SAFETY: the namespace is this thread's alone, and of what it starts; no other thread knows of its mounts.
+    if unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.is_ok() {
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).expect("the mounts of this process can be made its own");
+        mount("tmpfs", &at, "tmpfs", MountFlags::empty(), None).expect("a tmpfs can be mounted");
+    }
+    at
+}
+
+fn kind_of(place: &Path) -> String {
+    let kind = strongroom_tests::run(std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(place)).stdout;
+    String::from_utf8_lossy(&kind).trim().to_owned()
 }
 
 /// Files of up to 8 KiB, a hundred in a directory.
@@ -123,13 +143,13 @@ fn large(root: &Path, arguments: &Arguments) {
     }
 }
 
-fn render(arguments: &Arguments, records: &BTreeMap<(&str, Peer), Vec<Measured>>) -> String {
+fn render(arguments: &Arguments, place: &Path, records: &BTreeMap<(&str, Peer), Vec<Measured>>) -> String {
     let mut out = format!(
         "\n### Moving {} small files, and {} MiB in four files, under {} (`scripts/bench migrate {}`, best of {})\n\n\
          Seconds on the wall for copying and verifying; in brackets how many times as fast as rsync and diff.\n\n| tree |",
         arguments.files,
         arguments.size >> 20,
-        arguments.place.display(),
+        arguments.place.as_ref().map_or_else(|| kind_of(place), |at| at.display().to_string()),
         arguments.words,
         arguments.repetitions,
     );
