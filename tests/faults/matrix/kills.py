@@ -1,0 +1,231 @@
+"""SIGKILL at every call of the main thread that changes something, in every command; then resume, or go back, or kill
+that too. The end is always the same: everything is there, the right side is up, and nothing else was touched."""
+import collections
+import os
+import re
+import shutil
+import subprocess
+
+from .case import NEEDS_OPERATOR, ORACLE, Case, Failed, inject, words_of
+
+# What changes something that survives the process. The bulk of the copying is done by other threads, at random times.
+CALLS = ["fsync", "fdatasync", "syncfs", "renameat2", "renameat", "rename", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
+         "fchmod", "fchmodat", "ioctl", "fsetxattr", "setxattr", "linkat", "umount2", "mount", "pwrite64", "ftruncate",
+         "fallocate", "execve", "utimensat", "symlinkat", "fchown", "fchownat"]
+WAYS = ["resume", "rollback", "twice", "back"]
+
+
+def groups(matrix):
+    yield "kill", encrypting(matrix)
+    for verb in ("rollback", "finalize", "decrypt", "resume"):
+        yield f"kill-{verb}", others(matrix, verb)
+
+
+def encrypting(matrix):
+    points = matrix.points("encrypt", lambda: profile(matrix, "encrypt"))
+    for index, (call, number) in enumerate(matrix.share(points, 12)):
+        for way in [WAYS[index % 4]] if matrix.is_partial else WAYS:
+            yield f"{call} {number} {way}", lambda c=call, n=number, w=way: kill_encrypt(matrix, c, n, w)
+
+
+def others(matrix, verb):
+    points = matrix.points(verb, lambda: profile(matrix, verb))
+    for index, (call, number) in enumerate(matrix.share(points, 4)):
+        twice = bool(index % 2)
+        name = f"{call} {number}{' twice' if twice else ''}"
+        yield name, lambda c=call, n=number, t=twice: KILLED[verb](matrix, c, n, t)
+
+
+def profile(matrix, verb):
+    """Which calls the main thread makes that change something: the name, and the how manieth of that name."""
+    case = Case(matrix.binary, matrix.within)
+    log = os.path.join(case.outside, "strace.log")
+    try:
+        PREPARED[verb](case)
+        case.run(verb, wrapped=["strace", "-qq", "-o", log, "-e", "trace=" + ",".join(CALLS)])
+        case.is_whole(mounted=verb not in ("rollback", "decrypt"))
+        counts, points = collections.Counter(), []
+        for call, arguments in re.findall(r"^(\w+)\((.*)$", open(log, errors="replace").read(), re.M):
+            counts[call] += 1
+            if call in CALLS and (call != "ioctl" or "SETFLAGS" in arguments or "_IOW" in arguments):
+                points.append((call, counts[call]))
+        return points
+    finally:
+        case.clear()
+
+
+def kill_encrypt(matrix, call, number, way):
+    case = Case(matrix.binary, matrix.within)
+    try:
+        case.run("encrypt", wrapped=inject(call, number), expect=None)
+        case.shows_all_or_refuses()
+        if not case.has_begun():
+            case.is_whole(mounted=False)
+            case.run("encrypt")
+            case.is_whole(mounted=True)
+        elif way == "rollback":
+            done = case.run("rollback", expect=None)
+            # Nothing but a plan, or not even that, was on the disk.
+            if done.returncode != 0 and (case.differences() or case.is_mounted()):
+                raise Failed(f"rollback gave {done.returncode}: {words_of(done)}")
+            case.is_whole(mounted=False)
+        else:
+            if way == "twice":
+                case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
+                case.shows_all_or_refuses()
+            resumed(case)
+            if way == "back":
+                case.run("rollback")
+                case.is_whole(mounted=False)
+    finally:
+        case.clear()
+
+
+def resumed(case):
+    """Resumes to the end of an encryption, or begins it anew if it had not come so far that there is something to resume."""
+    done = case.run("resume", expect=None)
+    if done.returncode != 0 and not case.is_mounted():
+        case.is_whole(mounted=False)
+        case.run("encrypt")
+    elif done.returncode != 0:
+        raise Failed(f"resume gave {done.returncode}: {words_of(done)}")
+    case.is_whole(mounted=True)
+
+
+def encrypted(case):
+    case.run("encrypt")
+
+
+def written(case):
+    """Encrypted, and then changed in every way that is to be carried back."""
+    encrypted(case)
+    at = lambda name: os.path.join(case.data, name)
+    os.mkdir(at("new place"))
+    for number in range(12):
+        with open(at(f"new place/{number}"), "wb") as out:
+            out.write(os.urandom(9000 * number))
+    with open(at("size 4097"), "r+b") as out:
+        out.seek(100)
+        out.write(b"changed in the vault")
+    with open(at("many/003"), "wb") as out:
+        out.write(b"shorter")
+    os.chmod(at("many/005"), 0o640)
+    os.rename(at("many/006"), at("new place/moved"))
+    os.unlink(at("many/007"))
+    shutil.rmtree(at("odd"))
+    os.unlink(at("fifo"))
+    os.mkdir(at("fifo"))
+    os.link(at("size 1"), at("new place/linked"))
+    os.setxattr(at("attributes"), b"user.comment", b"another")
+    case.note()
+
+
+def guarded(case):
+    """Encrypted, with a tree beside that shares files with the originals and must outlive them."""
+    guard = os.path.join(case.at, "beside")
+    os.mkdir(guard)
+    for name in ("one", "two"):
+        with open(os.path.join(guard, name), "wb") as out:
+            out.write(os.urandom(70000))
+        shutil.copy2(os.path.join(guard, name), os.path.join(case.data, "shared " + name))
+    case.note()
+    with open(os.path.join(case.outside, "guard"), "w") as out:
+        subprocess.run([ORACLE, "list", guard], stdout=out, check=True)
+    moment = os.stat(case.data)
+    for name in ("one", "two"):
+        os.unlink(os.path.join(case.data, "shared " + name))
+        os.link(os.path.join(guard, name), os.path.join(case.data, "shared " + name))
+    os.utime(case.data, ns=(moment.st_atime_ns, moment.st_mtime_ns))
+    encrypted(case)
+
+
+def nothing_beside_was_touched(case):
+    done = subprocess.run([ORACLE, "same", os.path.join(case.outside, "guard"), os.path.join(case.at, "beside")],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"what lies beside the originals was changed: {done.stdout.strip()}")
+
+
+def finalized(case):
+    encrypted(case)
+    case.run("finalize")
+
+
+def interrupted(case):
+    """An encryption that ended while it was at the fence."""
+    case.run("encrypt", wrapped=inject("renameat2", 6), expect=None)
+
+
+PREPARED = {"encrypt": lambda case: None, "rollback": written, "finalize": guarded, "decrypt": finalized, "resume": interrupted}
+
+
+def again(case, verb, call, number, twice):
+    """Killed, and maybe killed while it is resumed; then resumed."""
+    case.run(verb, wrapped=inject(call, number), expect=None)
+    case.shows_all_or_refuses()
+    if twice:
+        case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
+        case.shows_all_or_refuses()
+    done = case.run("resume", expect=None)
+    if done.returncode == NEEDS_OPERATOR:
+        raise Failed(f"resume gave up: {words_of(done)}")
+
+
+def kill_rollback(matrix, call, number, twice):
+    case = Case(matrix.binary, matrix.within)
+    try:
+        written(case)
+        again(case, "rollback", call, number, twice)
+        if case.is_mounted():  # It had not decided yet.
+            case.is_whole(mounted=True)
+            case.run("rollback")
+        case.is_whole(mounted=False)
+    finally:
+        case.clear()
+
+
+def kill_finalize(matrix, call, number, twice):
+    case = Case(matrix.binary, matrix.within)
+    try:
+        guarded(case)
+        aside = case.aside()
+        again(case, "finalize", call, number, twice)
+        case.is_whole(mounted=True)
+        if os.path.exists(aside):  # It had not decided yet.
+            case.run("finalize")
+        if os.path.exists(aside):
+            raise Failed("the originals are still there")
+        case.is_whole(mounted=True)
+        nothing_beside_was_touched(case)
+    finally:
+        case.clear()
+
+
+def kill_decrypt(matrix, call, number, twice):
+    case = Case(matrix.binary, matrix.within)
+    try:
+        finalized(case)
+        again(case, "decrypt", call, number, twice)
+        if case.is_mounted():
+            case.is_whole(mounted=True)
+            case.run("decrypt")
+        case.is_whole(mounted=False)
+    finally:
+        case.clear()
+
+
+def kill_resume(matrix, call, number, twice):
+    case = Case(matrix.binary, matrix.within)
+    try:
+        interrupted(case)
+        case.run("resume", wrapped=inject(call, number), expect=None)
+        case.shows_all_or_refuses()
+        if twice:
+            case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
+            case.shows_all_or_refuses()
+        resumed(case)
+    finally:
+        case.clear()
+
+
+KILLED = {"rollback": kill_rollback, "finalize": kill_finalize, "decrypt": kill_decrypt, "resume": kill_resume}
