@@ -141,9 +141,9 @@ impl OpenVault for Opened {
 const MARGIN: i64 = 10;
 
 /// Has the kernel forget what it remembers of all ciphertext that changed at `since` or later, so that it is the disk that
-/// is read next. What is not on the disk yet stays.
+/// is read next. What is not on the disk yet stays. Services may use the vault meanwhile: what they take away is gone.
 fn drop_content(dir: &Path, since: i64) -> Result<(), PathError> {
-    let listed = fs::read_dir(dir).map_err(PathError::on("listing", dir))?;
+    let Some(listed) = unless_gone(fs::read_dir(dir)).map_err(PathError::on("listing", dir))? else { return Ok(()) };
     for entry in listed {
         let entry = entry.map_err(PathError::on("listing", dir))?;
         let (path, kind) = (entry.path(), entry.file_type());
@@ -151,11 +151,19 @@ fn drop_content(dir: &Path, since: i64) -> Result<(), PathError> {
             drop_content(&path, since)?;
         } else if kind.is_ok_and(|kind| kind.is_file()) && entry.metadata().map_or(true, |found| found.ctime() >= since)
         {
-            let file = without_following(&path).map_err(PathError::on("opening", &path))?;
-            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+            let opened = unless_gone(without_following(&path)).map_err(PathError::on("opening", &path))?;
+            let _ = opened.map(|file| fadvise(&file, 0, None, Advice::DontNeed));
         }
     }
     Ok(())
+}
+
+/// `None` if it has gone, or has become something else, since it was listed.
+fn unless_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 fn without_following(path: &Path) -> io::Result<File> {
