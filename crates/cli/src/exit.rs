@@ -270,9 +270,15 @@ impl From<ActionError> for Failure {
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
+        let make_room = || Some(format!("Make room there; then: {RESUME}"));
+        let is_full = error.is_full();
         let (exit, hint) = match error {
-            MigrateError::Host(HostError { attempted, source, .. }) => return of_host(&attempted, source),
-            ref error if error.is_full() => (Exit::PAUSED, Some(format!("Make room there; then: {RESUME}"))),
+            MigrateError::Host(HostError { attempted, source, .. }) => {
+                let failure = of_host(&attempted, source);
+                // Whichever it was that found no room: it is a pause.
+                return if is_full { Failure { exit: Exit::PAUSED, hint: make_room(), ..failure } } else { failure };
+            }
+            _ if is_full => (Exit::PAUSED, make_room()),
             MigrateError::AlreadyOpen { .. } => {
                 (Exit::IN_USE, Some("See how far it is: strongroom migrate status; to go on: strongroom migrate resume".into()))
             }
