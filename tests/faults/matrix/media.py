@@ -5,17 +5,17 @@ import random
 import subprocess
 import time
 
-from .case import DAMAGED, OK, Case, Failed, end, servers, small, until, words_of
+from .case import OK, Case, Failed, end, servers, small, until, words_of
 from .space import held_back
 
 
 def groups(matrix):
-    faults = [("written", "pwrite64", 30, False), ("synced", "fsync", 8, False), ("synced as data", "fdatasync", 3, False),
-              ("read back", "pread64", 20, True)]
+    # Each thread of the server counts for itself.
+    faults = [("written", "pwrite64", 5, False), ("synced", "fsync", 1, False), ("dressed", "utimensat,fchmod,fchown", 4, False),
+              ("read back", "pread64", 20, True), ("written at all", "pwrite64,openat,mkdirat", 2, False)]
     yield "eio", iter([
         *[(f"the vault cannot be {what}", lambda c=call, n=number, l=late: vault_case(matrix, c, n, l))
           for what, call, number, late in faults],
-        ("the vault cannot be written at all", lambda: vault_case(matrix, "pwrite64,ftruncate,mkdirat,openat", 300, False)),
         ("a file cannot be read", lambda: source_case(matrix, "pread64,read", ["large"])),
         ("two files can be read in part", lambda: source_case(matrix, "pread64,read", ["place 1/file 1", "place 2/file 2"])),
     ])
@@ -36,7 +36,7 @@ class Outer:
         os.mkdir(self.cipher)
         os.mkdir(self.at)
         passphrase = ["--passphrase-file", os.path.join(case.outside, "passphrase")]
-        self.tool("init", "--scrypt-log-n", "10", "--no-recovery-key", *passphrase, self.cipher)
+        self.tool("init", "--scrypt-log-n", "10", *passphrase, self.cipher)
         self.tool("mount", *passphrase, self.cipher, self.at)
         self.pid = servers(case)[0]
         case.vault = os.path.join(self.at, "vault")
@@ -211,8 +211,8 @@ def refuses_to_finalize(case):
     done = case.run("finalize", expect=None)
     if done.returncode == OK:
         raise Failed("the originals were erased, though the vault is damaged")
-    if done.returncode != DAMAGED:
-        raise Failed(f"finalize gave {done.returncode}, not {DAMAGED}: {words_of(done)}")
+    if "has not passed" not in done.stderr:
+        raise Failed(f"finalize gave {done.returncode}, and does not say which check failed: {words_of(done)}")
     differences = case.differences(of=case.aside())
     if differences:
         raise Failed(f"the originals are not what they were: {differences}")

@@ -40,7 +40,7 @@ def written(matrix, ways):
         os.rename(case.list + ".last", case.list)
         if done.returncode != OK:
             case.is_whole(mounted=False)
-            case.run("resume")
+            case.run("resume" if case.has_begun() else "encrypt")
         case.is_whole(mounted=True)
         case.run("rollback")
         case.is_whole(mounted=False)
@@ -77,7 +77,7 @@ def attacked(matrix):
             case.note()
         if done.returncode != OK:
             case.is_whole(mounted=False)
-            case.run("resume")
+            case.run("resume" if case.has_begun() else "encrypt")
         case.is_whole(mounted=True)
         for place, directories, names in os.walk(case.data):
             for name in names:

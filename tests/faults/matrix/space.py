@@ -38,6 +38,8 @@ class Disk:
 
     def fill(self):
         """Takes every block, down to the last."""
+        if not os.path.exists(self.path("hog")):
+            self.free()
         with open(self.path("hog"), "ab", buffering=0) as out:
             for piece in (MIB, 4096):
                 try:
@@ -52,8 +54,8 @@ class Disk:
 
     def exhaust(self):
         """Takes every inode."""
-        os.makedirs(self.path("hogs"), exist_ok=True)
         try:
+            os.makedirs(self.path("hogs"), exist_ok=True)
             for number in range(1 << 20):
                 os.close(os.open(self.path(f"hogs/{number}"), os.O_CREAT | os.O_WRONLY))
         except OSError:
