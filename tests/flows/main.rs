@@ -7,6 +7,7 @@ mod disaster;
 mod hooks;
 mod interrupted;
 mod migrate;
+mod migrate_back;
 mod newcomer;
 mod partial;
 mod records;
@@ -39,6 +40,8 @@ mod code {
     pub const MISSING_BASE: i32 = 17;
     pub const REFUSED: i32 = 18;
     pub const NOT_MIGRATED: i32 = 19;
+    pub const NEEDS_OPERATOR: i32 = 20;
+    pub const WENT_BACK: i32 = 21;
     pub const NO_MIGRATION: i32 = 23;
 }
 

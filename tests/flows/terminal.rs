@@ -12,14 +12,27 @@ use crate::{Flow, code, is_same};
 
 /// A conversation: what has to be shown, and what is typed then. Gives the exit code and all that was shown.
 fn talk(flow: &Flow, arguments: &[&str], conversation: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(Program::Strongroom.command().get_program());
+    command.args(arguments).env("HOME", flow.scratch.path("home"));
+    command.env("STRONGROOM_CONFIG", "/dev/null").env("STRONGROOM_AUDIT_DIR", flow.scratch.path("audit"));
+    let turns: Vec<_> = conversation.iter().map(|(wanted, typed)| turn(wanted, |_| (*typed).to_owned())).collect();
+    talk_with(command, &turns)
+}
+
+/// What has to be shown, and what is typed then, which may depend on all that was shown.
+pub type Turn<'t> = (&'t str, Box<dyn Fn(&str) -> String + 't>);
+
+pub fn turn<'t>(wanted: &'t str, typed: impl Fn(&str) -> String + 't) -> Turn<'t> {
+    (wanted, Box::new(typed))
+}
+
+/// The same with any command.
+pub fn talk_with(mut command: Command, conversation: &[Turn<'_>]) -> (Option<i32>, String) {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&person).unwrap();
     unlockpt(&person).unwrap();
     let terminal = ptsname(&person, Vec::new()).unwrap();
     let terminal = terminal.to_str().unwrap().to_owned();
-    let mut command = Command::new(Program::Strongroom.command().get_program());
-    command.args(arguments).env("HOME", flow.scratch.path("home"));
-    command.env("STRONGROOM_CONFIG", "/dev/null").env("STRONGROOM_AUDIT_DIR", flow.scratch.path("audit"));
     let opened = File::options().read(true).write(true).open(&terminal).unwrap();
     command.stdin(opened.try_clone().unwrap()).stdout(opened.try_clone().unwrap()).stderr(opened);
     // SAFETY: setsid(2), open(2) and close(2) are plain system calls, allowed between fork and exec. The first terminal
@@ -39,7 +52,7 @@ fn talk(flow: &Flow, arguments: &[&str], conversation: &[(&str, &str)]) -> (Opti
             assert!(read_more(&mut person, &mut shown), "{wanted:?} is not shown: {shown}");
         }
         seen = shown.len();
-        person.write_all(typed.as_bytes()).unwrap();
+        person.write_all(typed(&shown).as_bytes()).unwrap();
     }
     while read_more(&mut person, &mut shown) {}
     (child.wait().unwrap().code(), shown)

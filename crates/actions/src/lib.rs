@@ -35,7 +35,10 @@ pub use strongroom_mount::{End, MountError, MountOptions, OptionError, UmountErr
 
 /// The ways to write an algorithm, a name mode and a path on the command line and in JSON.
 pub mod words {
-    use std::{os::unix::ffi::OsStrExt, path::Path};
+    use std::{
+        os::unix::ffi::OsStrExt,
+        path::{Path, PathBuf},
+    };
 
     use serde::Serializer;
     use strongroom_event::PathText;
@@ -45,6 +48,11 @@ pub mod words {
     /// A path as JSON can hold it: what is not UTF-8, and control characters, as escapes.
     pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&PathText(path.as_os_str().as_bytes()))
+    }
+
+    /// Such paths.
+    pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(|path| PathText(path.as_os_str().as_bytes()).to_string()))
     }
 
     /// `aes-gcm`, `aes-siv`, `xchacha20-poly1305`.

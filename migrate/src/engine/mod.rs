@@ -210,6 +210,11 @@ impl<'h> Migration<'h> {
     fn roll_back_of_itself(&mut self, cause: MigrateError) -> MigrateError {
         match self.roll_back(&Back::default()) {
             Ok(_) => MigrateError::RolledBack { cause: Box::new(cause) },
+            // It is back; what ails the services there is not the vault.
+            Err(undo) if self.state() == State::RolledBack => {
+                self.warn(&undo.to_string());
+                MigrateError::RolledBack { cause: Box::new(cause) }
+            }
             Err(undo) => self.stuck(&cause, Some(&undo)),
         }
     }

@@ -7,7 +7,7 @@ use strongroom_durable::PathError;
 use strongroom_tree::Entry;
 use strongroom_workload::{Asked, Busy, Hold, holders, lease_probe};
 
-use crate::{MigrateError, Migration};
+use crate::{MigrateError, Migration, survey::of_others};
 
 /// Who may change files without their times telling.
 #[derive(Default)]
@@ -61,8 +61,8 @@ impl Migration<'_> {
             who.extend(probed.busy.iter().map(name));
         }
         if !seen.unseen.is_empty() {
-            let unseen = seen.unseen.len();
-            self.warn(&format!("{unseen} processes of other users could not be looked into: they may use the data"));
+            let unseen = of_others(seen.unseen.len() as u64);
+            self.warn(&format!("{unseen} could not be looked at, and may use the data"));
         }
         if !probed.undecided.is_empty() {
             let undecided = probed.undecided.len();

@@ -86,9 +86,14 @@ pub enum Caution {
         files: Examples,
     },
     /// Who could not be looked at.
-    #[error("{count} processes of other users could not be looked at; they may use the data")]
+    #[error("{} could not be looked at, and may use the data", of_others(*count))]
     Unseen {
         /// How many.
         count: u64,
     },
+}
+
+/// So many processes.
+pub(crate) fn of_others(count: u64) -> String {
+    if count == 1 { "1 process of another user".into() } else { format!("{count} processes of other users") }
 }

@@ -28,6 +28,7 @@ use strongroom_event::{Event, Observer};
 use crate::{Accepted, Direction, MigrateError, State};
 pub use ballast::Ballast;
 pub use caution::Caution;
+pub(crate) use caution::of_others;
 pub use estimate::{Estimate, Need, Role};
 pub use examples::Examples;
 pub use probe::probe;

@@ -65,6 +65,21 @@ pub(super) fn check(plan: &Plan, world: &World) -> Result<(), ActionError> {
         .map_err(|error| ActionError::CannotMigrate { path: plan.data.clone(), why: with_advice(&error) })
 }
 
+/// What is written so that the data come back at boot, and so that an interrupted migration is looked after then.
+pub(super) fn files(plan: &Plan, world: &World) -> Vec<PathBuf> {
+    let machine = machine(world);
+    // A decryption withdraws what mounts.
+    let way = (plan.direction == Direction::Encrypt).then(|| boot::way(plan, &machine));
+    let ways = [Some(boot::recovery(plan, &machine)), way];
+    let mut files: Vec<PathBuf> = Vec::new();
+    for artefact in ways.iter().flatten().flatten().flat_map(Way::artefacts) {
+        if !files.contains(&artefact.path) {
+            files.push(artefact.path.clone());
+        }
+    }
+    files
+}
+
 fn machine(world: &World) -> Machine {
     let existing = |places: [&str; 3]| {
         let place = places.iter().find(|place| Path::new(place).is_dir()).unwrap_or(&places[0]);

@@ -27,6 +27,9 @@ pub struct Preview {
     pub services: Vec<ServiceNow>,
     /// How far erasing the originals would reach, where that can be told.
     pub erasing: Option<Verdict>,
+    /// Files that are written or added to, so that the data come back at boot.
+    #[serde(serialize_with = "crate::words::paths")]
+    pub boot_files: Vec<PathBuf>,
     /// How long it may take: a guess, from what is usual.
     pub seconds: u64,
     /// How long the services may be down, likewise.
@@ -82,6 +85,7 @@ impl Preview {
         Ok(Self {
             seconds: times * once + LEAST_DOWNTIME,
             downtime_seconds: LEAST_DOWNTIME + 2 * entries / LOOKS_A_SECOND,
+            boot_files: mounter::files(&plan, world),
             plan,
             survey,
             services,

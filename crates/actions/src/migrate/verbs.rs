@@ -8,8 +8,9 @@ use std::{
 use serde::Serialize;
 use strongroom_format::CONF_NAME;
 use strongroom_migrate::{
-    Accepted, Back, Carrying, Destination, Direction, Finalizing, Found, Gone, MigrateError, Migration, Outcome, Plan,
-    Side, State, Status, Window, begin, find, recover as put_right, status as status_of, verify as verify_all,
+    Accepted, Back, Carried, Carrying, Destination, Direction, Finalizing, Found, Gone, Mark, MigrateError, Migration,
+    Outcome, Plan, Side, State, Status, Window, begin, find, recover as put_right, status as status_of,
+    verify as verify_all,
 };
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_tree::{Comparison, Filter, LocalTree, compare as compare_trees};
@@ -236,6 +237,8 @@ pub struct Returning {
     pub back: Back,
     /// What was changed since the cut-over.
     pub carrying: Carrying,
+    /// What did not come home, as far as that can be known.
+    pub lost: Option<Carrying>,
     /// What came of it; `None` if it was only to be shown.
     pub migrated: Option<Migrated>,
 }
@@ -253,27 +256,52 @@ pub fn rollback(
     let found = which::one(world, dir)?;
     let host = host(context, world, secrets);
     stage::clear(&found.plan.stage)?;
-    if back.to == Destination::Now && found.plan.vault.join(CONF_NAME).exists() {
-        host.prove(&found.plan)?;
-    }
     let mut migration = Migration::open(&found.place, &host)?;
+    if back.to == Destination::Now {
+        match found.plan.vault.join(CONF_NAME).exists() {
+            true => host.prove(&found.plan)?,
+            false if must_be_opened(&migration) => return Err(no_vault(&found.plan).into()),
+            false => {}
+        }
+    }
     let carrying = match back.to {
         Destination::Now => migration.preview_rollback()?,
         Destination::Freeze | Destination::Archive(_) => Carrying::default(),
     };
-    let returning = |carrying, migrated| Returning { back: back.clone(), carrying, migrated };
     if dry_run {
-        return Ok(returning(carrying, None));
+        return Ok(Returning { back: back.clone(), carrying, lost: None, migrated: None });
     }
     consent(&found.plan, &carrying)?;
-    let migrated = perform(context, "migrate.rollback", &found.plan.data, |account| {
+    let (lost, migrated) = perform(context, "migrate.rollback", &found.plan.data, |account| {
         account.note("id", found.plan.id.to_string());
         account.note("changed", carrying.new.count + carrying.changed.count + carrying.gone.count);
         let Outcome { state, windows } = migration.roll_back(back)?;
         account.note("state", word(state));
-        Ok(migrated(&found.plan, state, windows))
+        let carried: Option<Carried> = migration.ledger().fact(State::RollingBack);
+        Ok((carried.and_then(|carried| carried.lost), migrated(&found.plan, state, windows)))
     })?;
-    Ok(returning(carrying, Some(migrated)))
+    Ok(Returning { back: back.clone(), carrying, lost, migrated: Some(migrated) })
+}
+
+/// Whether the vault was the truth, and nothing of it has come home yet.
+fn must_be_opened(migration: &Migration<'_>) -> bool {
+    let done = |state| migration.ledger().last(state, Mark::Done).is_some();
+    done(State::Cutover) && !done(State::RollingBack) && !done(State::Erased)
+}
+
+/// What cannot be opened is found out before any service is stopped.
+fn no_vault(plan: &Plan) -> MigrateError {
+    let (vault, data) = (plan.vault.display(), plan.data.display());
+    MigrateError::NeedsOperator {
+        why: format!(
+            "the vault {vault} has no {CONF_NAME}, without which what was written to it cannot be carried back"
+        ),
+        next: format!(
+            "nothing was changed. As long as {data} is mounted, what is in it can be read, and copied elsewhere. Bring \
+             {CONF_NAME} back, from wherever there is a copy; or, to lose what was written since the cut-over: strongroom \
+             migrate rollback --to-freeze {data}; or the same with --backup ARCHIVE"
+        ),
+    }
 }
 
 /// What finalizing was to do, and what became of it.

@@ -129,7 +129,7 @@ fn rollback(args: &RollbackArgs, settings: &Settings, face: Face) -> Result<Exit
     let act = || migrate::rollback(&told.context, &world, dir, &back, secrets, args.run.dry_run, consent);
     let returning = told.report.around(&json!({ "data": dir.map(plain) }), || act().map_err(Failure::from))?;
     told.report.tell(&returning, |style| match &returning.migrated {
-        Some(migrated) => text::migrated(migrated, style) + &text::carried(&returning.carrying),
+        Some(migrated) => text::returned(migrated, &returning, style),
         None => text::carried(&returning.carrying),
     })?;
     Ok(Exit::OK)

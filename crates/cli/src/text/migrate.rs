@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use strongroom_actions::migrate::{
-    Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Finalized, Finalizing, Migrated,
-    Plan, Preview, Put, Rollback, ServiceNow, Side, State, Status, Verified, Window, accepted_word, check_word,
+    Back, BackupChoice, BootKind, BootSecret, Carrying, Check, Destination, Direction, Finalized, Finalizing, Grade,
+    Migrated, Plan, Preview, Put, Returning, Rollback, ServiceNow, Side, State, Status, Verdict, Verified, Window,
+    accepted_word, check_word,
 };
 
 use super::{amount, count, duration, local};
@@ -38,9 +39,10 @@ pub fn preview(preview: &Preview) -> String {
     if plan.direction == Direction::Encrypt {
         lines.push(("At boot", boot(plan)));
     }
+    lines.extend(preview.boot_files.iter().map(|file| ("", format!("writes {}", file.display()))));
     lines.push(("Originals", originals(plan)));
     if let Some(verdict) = &preview.erasing {
-        lines.push(("Erasing", format!("grade {:?}: {}", verdict.grade, verdict.reasons.join("; "))));
+        lines.push(("Erasing", reach(verdict)));
     }
     if !plan.accepted.is_empty() {
         lines.push(("Accepted", plan.accepted.iter().map(accepted_word).collect::<Vec<_>>().join(", ")));
@@ -48,6 +50,16 @@ pub fn preview(preview: &Preview) -> String {
     let mut text = table(&lines);
     text.extend(preview.survey.warnings.iter().map(|caution| format!("Note: {caution}\n")));
     text
+}
+
+/// How far erasing reaches, in short: all of it is told when it is about to be done.
+fn reach(verdict: &Verdict) -> String {
+    let what = match verdict.grade {
+        Grade::A => "grade A: overwriting reaches what is there",
+        Grade::B => "grade B: overwriting reaches it as far as the file system knows, and the device may keep copies",
+        Grade::C => "grade C: overwriting does not reach all of it here",
+    };
+    format!("{what}; `finalize` tells why")
 }
 
 fn title(direction: Direction) -> &'static str {
@@ -141,7 +153,11 @@ pub fn migrated(migrated: &Migrated, style: Style) -> String {
             format!("{data} is plaintext again, with every change. The vault {} is kept.\n", migrated.vault.display())
         }
         (State::RolledBack, Direction::Decrypt) => {
-            format!("{data} is the mount point of the vault again, with every change.\n")
+            let aside = migrated.aside.display();
+            format!(
+                "{data} is the mount point of the vault again, with every change. The PLAINTEXT that was in use is kept at \
+                 {aside}: remove it when you are certain.\n"
+            )
         }
         (state, _) => format!("The migration of {data} is at: {}.\n", sentence(state)),
     };
@@ -323,12 +339,38 @@ pub fn returning(plan: &Plan, back: &Back, carrying: &Carrying) -> String {
     if back.to == Destination::Now {
         text.push_str(&carried(carrying));
     }
-    text.push_str(&format!("{:<15} {} is kept\n", "Vault", plan.vault.display()));
+    if plan.vault.exists() {
+        text.push_str(&format!("{:<15} {} is kept\n", "Vault", plan.vault.display()));
+    }
     text
+}
+
+/// What going back has done.
+pub fn returned(migrated: &Migrated, returning: &Returning, style: Style) -> String {
+    let data = migrated.data.display();
+    let mut text = match &returning.back.to {
+        Destination::Now => return self::migrated(migrated, style) + &carried(&returning.carrying),
+        Destination::Freeze => format!("{data} is as it was at the cut-over.\n"),
+        Destination::Archive(path) => format!("{data} is as it is in {}.\n", path.display()),
+    };
+    for kept in [&migrated.vault, &migrated.aside] {
+        if kept.exists() {
+            text.push_str(&format!("{} is kept: remove it when you are certain.\n", kept.display()));
+        }
+    }
+    text.push_str(&windows(&migrated.windows));
+    text + &returning
+        .lost
+        .as_ref()
+        .map_or_else(String::new, |lost| listed("Not carried", "nothing is known of it", lost))
 }
 
 /// What comes home.
 pub fn carried(carrying: &Carrying) -> String {
+    listed("Carried back", "nothing has changed", carrying)
+}
+
+fn listed(label: &str, nothing: &str, carrying: &Carrying) -> String {
     let kinds = [
         ("new", &carrying.new),
         ("changed", &carrying.changed),
@@ -342,8 +384,8 @@ pub fn carried(carrying: &Carrying) -> String {
         .map(|(what, paths)| format!("{} {what}", paths.count))
         .collect();
     let mut text = match counted.is_empty() {
-        true => format!("{:<15} nothing has changed\n", "Carried back"),
-        false => format!("{:<15} {} ({})\n", "Carried back", counted.join(", "), amount(carrying.bytes)),
+        true => format!("{label:<15} {nothing}\n"),
+        false => format!("{label:<15} {} ({})\n", counted.join(", "), amount(carrying.bytes)),
     };
     for (what, paths) in kinds {
         text.extend(paths.first.iter().take(LISTED).map(|path| format!("  {what:<14} {path}\n")));

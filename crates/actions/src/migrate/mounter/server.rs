@@ -41,12 +41,13 @@ pub(super) fn standing(at: &Path, vault: &Path) -> Result<Standing, LookError> {
     }
 }
 
-/// Waits until nobody has the vault, as its lock tells.
+/// Waits until nobody has the vault, as its lock tells. One that is lost has nobody.
 pub(super) fn await_gone(vault: &Path, within: Duration) -> Result<(), LockError> {
     let deadline = Instant::now() + within;
     loop {
         match DirLock::exclusive(vault) {
             Ok(_) | Err(LockError::Unsupported { .. }) => return Ok(()),
+            Err(LockError::Path(_)) if !vault.exists() => return Ok(()),
             Err(LockError::Busy { .. }) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
             Err(error) => return Err(error),
         }
