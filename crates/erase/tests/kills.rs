@@ -51,6 +51,11 @@ impl Scene {
         fs::write(tree.join("file"), "content").unwrap();
         fs::write(tree.join("a/inner"), vec![5; 10_000]).unwrap();
         fs::write(tree.join("a/b/0"), "deep").unwrap();
+        // Names that are blank as they are: each is free for the next once its own entry is gone.
+        fs::create_dir(tree.join("counted")).unwrap();
+        for name in ["00", "01", "02"] {
+            fs::write(tree.join("counted").join(name), name).unwrap();
+        }
         // Two names inside; two inside and one outside.
         fs::hard_link(tree.join("file"), tree.join("a/again")).unwrap();
         fs::write(outside.join("shared"), "shared").unwrap();

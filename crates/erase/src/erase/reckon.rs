@@ -98,12 +98,13 @@ impl Walk<'_> {
                 Err(error) => return Err(EraseError::at("looking at", &path)(error)),
             };
             match self.list.at(&path) {
-                Some(index) => {
+                // A listed name may be blank itself, and its own entry gone: another entry then got it as its blank name.
+                Some(index) if look.is(self.list.target(index)) || !blank::is_blank(&name) => {
                     self.admit(look, index, Place::Listed, &path)?;
                     below.extend((look.kind == Kind::Directory).then_some(path));
                 }
                 None if aside::is_ours(&path, &look, self.list) => {}
-                None => unknown.push((path, name, look)),
+                _ => unknown.push((path, name, look)),
             }
         }
         // Only now is it known which of the listed names are missing.
@@ -135,7 +136,11 @@ impl Walk<'_> {
             !self.seen[index] && parent == directory && listed.len() == name.len() && !listed.is_empty()
         };
         let index = self.list.with_ino(look.ino).find(fits).filter(|_| blank::is_blank(&name));
-        let index = index.ok_or_else(|| EraseError::Unlisted(path.to_vec()))?;
+        let index = index.ok_or_else(|| match self.list.at(path) {
+            Some(_) if look.mounted => EraseError::Mounted(path.to_vec()),
+            Some(_) => EraseError::Replaced(path.to_vec()),
+            None => EraseError::Unlisted(path.to_vec()),
+        })?;
         self.admit(look, index, Place::Blanked(name), path)?;
         self.is_empty_directory(path, look.kind)
     }
