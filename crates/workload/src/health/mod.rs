@@ -89,9 +89,10 @@ impl fmt::Display for Symptom {
     }
 }
 
-/// How often a service is looked at, and how often in a row it must be well.
-const EVERY: Duration = Duration::from_millis(500);
-const SUCCESSES: u32 = 3;
+/// How often a service is looked at, and how often in a row it must be well: for two seconds. Many a daemon says that it has
+/// started, and ends as soon as it has looked at its files.
+const EVERY: Duration = Duration::from_millis(250);
+const SUCCESSES: u32 = 9;
 
 /// Waits until everything is healthy at the same time: each of `checks`, and each of `services` that `expected` says ran.
 /// Of those it is seen that their manager has them up and has not restarted them meanwhile; and if `on_mount` is the device

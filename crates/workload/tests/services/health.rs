@@ -140,6 +140,8 @@ struct Played {
     state: Mutex<Running>,
     /// Restarts are counted up at every look.
     is_restless: bool,
+    /// When it ends by itself.
+    ends: Option<Instant>,
     looks: AtomicU64,
 }
 
@@ -147,7 +149,7 @@ impl Played {
     fn new(pids: Vec<u32>) -> Self {
         let state = Running { is_active: true, pids, restarts: Some(0), detail: "active".into() };
         let spec = ServiceSpec::Systemd("a".into());
-        Self { spec, state: Mutex::new(state), is_restless: false, looks: AtomicU64::new(0) }
+        Self { spec, state: Mutex::new(state), is_restless: false, ends: None, looks: AtomicU64::new(0) }
     }
 
     fn was(&self) -> Snapshot {
@@ -172,6 +174,9 @@ impl Service for Played {
     fn state(&self) -> Result<Running, WorkloadError> {
         let looks = self.looks.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock().unwrap().clone();
+        if self.ends.is_some_and(|when| when <= Instant::now()) {
+            (state.is_active, state.detail) = (false, "ended".into());
+        }
         if self.is_restless {
             state.restarts = Some(looks);
         }
@@ -194,6 +199,14 @@ fn a_service_that_is_up_and_stays_up_is_healthy_and_one_that_did_not_run_is_not_
     let was = Snapshot { was_running: false, ..played.was() };
     played.state.lock().unwrap().is_active = false;
     assert!(look(played, &was, None, PATIENCE).unwrap().is_empty());
+}
+
+#[test]
+fn a_service_that_ends_soon_after_it_was_started_is_not_healthy() {
+    let played = Played { ends: Some(Instant::now() + Duration::from_millis(1500)), ..Played::new(vec![]) };
+    let was = played.was();
+    let unhealthy = look(played, &was, None, Duration::from_secs(4)).unwrap_err();
+    assert!(unhealthy.to_string().contains("ended"), "{unhealthy}");
 }
 
 #[test]
