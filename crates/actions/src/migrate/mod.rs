@@ -2,6 +2,7 @@
 //! mounts, archives and services put together, and audited.
 
 mod archiver;
+mod ending;
 mod failure;
 mod host;
 mod mounter;

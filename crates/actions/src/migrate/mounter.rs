@@ -26,7 +26,7 @@ use strongroom_mount::{UmountError, mounts};
 use strongroom_secret::Passphrase;
 use strongroom_workload::SystemdManager;
 
-use super::{World, secret::Keyring};
+use super::{World, ending::await_left, secret::Keyring};
 use crate::{ActionError, Conf, Context};
 
 pub(super) use choice::settle;
@@ -141,7 +141,8 @@ impl Mounter for BootMounter {
             Standing::Ours(_) if self.is_up(plan, &way)? => return self.enable(plan, &way),
             // Mounted, but not the way it will be: what is proved is that way.
             Standing::Ours(_) | Standing::Dead => self.umount(plan)?,
-            Standing::Absent => {}
+            // Who was killed, or unmounted by hand, may have the vault for a moment longer.
+            Standing::Absent => await_left(&plan.vault, &*self.observer),
         }
         // Not after it: whoever comes after a crash finds it mounted, and has nothing more to do. What is enabled for nothing
         // is withdrawn.

@@ -18,8 +18,8 @@ use strongroom_mount::mounts;
 use strongroom_tree::Replica;
 use strongroom_vault::{CheckOptions, RealBacking, VaultOptions, VaultTree, check};
 
-use super::{failure::on, secret::Keyring, stage};
-use crate::{ActionError, Conf, Context, open::take};
+use super::{ending::take_when_left, failure::on, secret::Keyring, stage};
+use crate::{ActionError, Conf, Context};
 
 /// A vault of this process.
 pub(super) struct Opened {
@@ -45,7 +45,7 @@ impl Opened {
     pub fn open(plan: &Plan, context: &Context, keyring: Arc<Keyring>, program: &Path) -> Result<Self, HostError> {
         let attempted = || format!("opening the vault {}", plan.vault.display());
         let conf = Conf::read(&plan.vault).map_err(on(attempted()))?;
-        let (lock, is_shared) = match take(conf.dir(), false, &*context.observer) {
+        let (lock, is_shared) = match take_when_left(conf.dir(), context) {
             Err(ActionError::InUse { .. }) if is_mounted_at(&plan.data, conf.dir()) => (None, true),
             taken => (taken.map_err(on(attempted()))?, false),
         };

@@ -18,12 +18,13 @@ use strongroom_secret::{Passphrase, SecretRef, resolve};
 use zeroize::Zeroizing;
 
 use super::{
+    ending::take_when_left,
     failure::{failed, on},
     open_vault::Opened,
     ours::{self, Mark},
     secret::{Handover, Keyring},
 };
-use crate::{ActionError, Conf, Context, Init, RecoveryKey, init::make_in, open::take};
+use crate::{ActionError, Conf, Context, Init, RecoveryKey, init::make_in};
 
 /// How often somebody may mistype what they are to type back.
 const ATTEMPTS: usize = 3;
@@ -74,7 +75,7 @@ impl Vaults for RealVaults {
             return Err(failed(attempted(), ActionError::NotOurs(plan.vault.clone())));
         }
         // Nobody has it open; and nobody can open it while it goes.
-        let _lock = take(&plan.vault, false, &*self.context.observer).map_err(on(attempted()))?;
+        let _lock = take_when_left(&plan.vault, &self.context).map_err(on(attempted()))?;
         fs::remove_dir_all(&plan.vault).map_err(PathError::on("removing", &plan.vault)).map_err(on(attempted()))?;
         sync_dir(plan.vault.parent().unwrap_or(Path::new("/"))).map_err(on(attempted()))
     }
@@ -85,7 +86,7 @@ impl Vaults for RealVaults {
         if plan.vault.symlink_metadata().is_ok() {
             Conf::read(&plan.vault).map_err(on(attempted()))?;
             // Nobody has it open; and nobody can open it while it goes.
-            let _lock = take(&plan.vault, false, &*self.context.observer).map_err(on(attempted()))?;
+            let _lock = take_when_left(&plan.vault, &self.context).map_err(on(attempted()))?;
             fs::rename(&plan.vault, &gone).map_err(PathError::on("renaming", &plan.vault)).map_err(on(attempted()))?;
             sync_dir(gone.parent().unwrap_or(Path::new("/"))).map_err(on(attempted()))?;
         }
