@@ -2,27 +2,41 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Read, Write},
 };
 
 use strongroom_actions::ActionError;
+use strongroom_secret::SecretError;
+
+use crate::keys::Keys;
 
 /// Shows `what` at the terminal and goes on if the answer to `question` is yes.
 pub fn confirm(what: &str, question: &str) -> Result<(), ActionError> {
     let terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| ActionError::NobodyToConfirm)?;
-    match ask(BufReader::new(&terminal), &terminal, what, question) {
+    match ask(Keys::of(&terminal), &terminal, what, question) {
         Ok(true) => Ok(()),
         Ok(false) => Err(ActionError::Declined),
+        Err(source) if source.kind() == io::ErrorKind::Interrupted => {
+            Err(SecretError::Prompt { what: "answer".into(), source }.into())
+        }
         Err(_) => Err(ActionError::NobodyToConfirm),
     }
 }
 
-fn ask(mut answers: impl BufRead, mut out: impl Write, what: &str, question: &str) -> io::Result<bool> {
+fn ask(answers: impl Read, mut out: impl Write, what: &str, question: &str) -> io::Result<bool> {
     write!(out, "{what}{question} [y/N] ")?;
     out.flush()?;
-    let mut answer = String::new();
-    answers.read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let answer = line(answers)?;
+    Ok(matches!(answer.trim_ascii().to_ascii_lowercase().as_slice(), b"y" | b"yes"))
+}
+
+/// Unlike `BufRead::read_line` it ends when it is interrupted.
+fn line(mut answers: impl Read) -> io::Result<Vec<u8>> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while answers.read(&mut byte)? == 1 && byte != *b"\n" {
+        line.extend(byte);
+    }
+    Ok(line)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod commands;
 mod confirm;
 mod exit;
 mod face;
+mod keys;
 mod log;
 mod progress;
 mod prompt;

@@ -8,7 +8,7 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use strongroom_secret::{Passphrase, Prompt, SecretError};
 
-use crate::strength::Strength;
+use crate::{keys::Keys, strength::Strength};
 
 /// Asks once.
 pub struct Terminal;
@@ -100,7 +100,7 @@ impl Quiet {
     /// Shows `label` and reads a line.
     fn line(&mut self, label: &str) -> io::Result<Passphrase> {
         write!(self.terminal, "{label}")?;
-        let line = read_line(&mut self.terminal);
+        let line = read_line(&mut Keys::of(&self.terminal));
         writeln!(self.terminal)?;
         line
     }

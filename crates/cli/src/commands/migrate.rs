@@ -23,6 +23,7 @@ use crate::{
     confirm::confirm,
     exit::{Exit, Failure},
     face::{Face, plain, warn},
+    keys::stop_asking_on,
     log::Log,
     prompt::{NewSecret, Terminal, show_recovery_key},
     report::Report,
@@ -186,6 +187,7 @@ impl Told {
         if let Some(threads) = threads {
             context.workers = threads.into();
         }
+        stop_asking_on(&context.stop);
         stop_on_signals(&context.stop)
             .map_err(|error| Failure::new(Exit::FAILURE, format_args!("cannot listen to signals: {error}")))?;
         Ok(Self { report, context })

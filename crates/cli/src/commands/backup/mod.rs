@@ -17,6 +17,7 @@ use crate::{
     args::backup::{BackupArgs, BackupCommand},
     exit::{Exit, Failure, VAULT_PASSPHRASE},
     face::Face,
+    keys::stop_asking_on,
     prompt::{NewSecret, Terminal},
     settings::Settings,
 };
@@ -55,6 +56,7 @@ fn no_backups(place: &Path) -> Failure {
 
 /// Lets a long command be interrupted without leaving anything half done.
 fn interruptible(context: &strongroom_actions::Context) -> Result<(), Failure> {
+    stop_asking_on(&context.stop);
     stop_on_signals(&context.stop)
         .map_err(|error| Failure::new(Exit::FAILURE, format_args!("cannot listen to signals: {error}")))
 }
