@@ -11,6 +11,7 @@ use crate::{
     CaughtUp, Check, Direction, MigrateError, Migration, OpenVault, Paths, Side, State, Verified,
     carry::{hex, list},
     engine::AtPath,
+    survey::lasts_less,
 };
 
 /// What the checks found.
@@ -45,7 +46,7 @@ impl Migration<'_> {
             (!has).then(|| "it was not made when the copy was compared".to_owned())
         };
         let mut changed_since = Paths::default();
-        let mut checks = vec![(Check::Copy, was_verified(Check::Copy))];
+        let mut checks = vec![(Check::Copy, self.copy_not_kept().or_else(|| was_verified(Check::Copy)))];
         match self.plan.direction {
             Direction::Encrypt => {
                 let vault = self.host.vaults().look(&self.plan)?;
@@ -67,6 +68,17 @@ impl Migration<'_> {
         }
         checks.push((Check::Services, self.find_ill_service()?));
         Ok(Checked { checks, changed_since })
+    }
+
+    /// What a restart takes is no copy of what it does not, however well it compares today.
+    fn copy_not_kept(&self) -> Option<String> {
+        let (original, copy) = match self.plan.direction {
+            Direction::Encrypt => (&self.plan.aside, &self.plan.vault),
+            // It is in use at the path, unless something is amiss; both names are on one file system.
+            Direction::Decrypt => (&self.plan.vault, &self.plan.data),
+        };
+        let kind = lasts_less(original, copy)?;
+        Some(format!("{} is on {kind}, which is gone with the next restart, and the originals are not", copy.display()))
     }
 
     /// The list is made from the manifest: it is the one of the freeze, which the sealed journal names.

@@ -1,5 +1,7 @@
 //! What an operator should know before saying yes: nothing that keeps a migration from being right.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::Examples;
@@ -70,6 +72,14 @@ pub enum Caution {
     /// Shared blocks.
     #[error("files may share blocks with others on {kind} (reflinks), which are told apart only when erasing")]
     Reflinks {
+        /// The file system's type.
+        kind: String,
+    },
+    /// A backup in memory.
+    #[error("the backup in {} is on {kind}, and gone with the next restart", path.display())]
+    BackupNotKept {
+        /// Where it is to lie.
+        path: PathBuf,
         /// The file system's type.
         kind: String,
     },

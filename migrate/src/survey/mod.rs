@@ -33,6 +33,7 @@ pub use estimate::{Estimate, Need, Role};
 pub use examples::Examples;
 pub use probe::probe;
 pub use refusal::Refusal;
+pub(crate) use surroundings::lasts_less;
 pub use tally::{Counts, Kinds};
 
 use sizes::{Sizes, Stored};
@@ -132,7 +133,7 @@ pub fn survey(request: &SurveyRequest<'_>, observer: &dyn Observer) -> Result<Su
         return Ok(unlooked(refusals));
     }
     let root = open(request.data)?;
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<_> = surroundings::warnings(request).into_iter().collect();
     users::add(request, root.as_fd(), &mut refusals, &mut warnings)?;
     observer.observe(&Event::Phase { name: "surveying", total: None });
     let sizes = Sizes {

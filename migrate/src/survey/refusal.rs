@@ -266,6 +266,14 @@ pub enum Refusal {
         /// The file system's type.
         kind: String,
     },
+    /// The copy would not survive, and is to be all there is.
+    #[error("{} is on {kind}, which is gone with the next restart, and the original is not", path.display())]
+    CopyNotKept {
+        /// Where the copy is to lie.
+        path: PathBuf,
+        /// The file system's type.
+        kind: String,
+    },
     /// The vault was tried, and does not hold it.
     #[error("the vault does not keep {what}: {why}")]
     NotKept {
@@ -335,6 +343,7 @@ impl Refusal {
             Refusal::Aside { .. } => "see what is there, and move it away",
             Refusal::AlreadyMigrating { .. } => "finish that first: strongroom migrate status",
             Refusal::StateNotKept { .. } => "name a directory on a local disk with --state-dir",
+            Refusal::CopyNotKept { .. } => "put the vault on a disk, with --vault",
             Refusal::NotKept { .. } => "leave it out of the data, or keep this directory as it is",
         }
     }

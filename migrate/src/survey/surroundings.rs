@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use strongroom_workload::MountLine;
 
-use super::{Refusal, SurveyRequest, estimate::existing, target};
+use super::{Caution, Refusal, SurveyRequest, estimate::existing, target};
 use crate::{Direction, fence};
 
 /// What a system is started with. What has one of them in it, or is in it, is not one service's data.
@@ -40,6 +40,9 @@ const NETWORK: [&str; 16] = [
 
 /// File systems that do not outlive a restart, or not in every case.
 const FLEETING: [&str; 4] = ["tmpfs", "ramfs", "overlay", "devtmpfs"];
+
+/// Those that are in memory, and surely gone with it.
+const IN_MEMORY: [&str; 3] = ["tmpfs", "ramfs", "devtmpfs"];
 
 pub(super) fn refusals(request: &SurveyRequest<'_>) -> Vec<Refusal> {
     let mut refusals = Vec::new();
@@ -132,8 +135,33 @@ fn file_systems(request: &SurveyRequest<'_>) -> Vec<Refusal> {
             refusals.push(Refusal::ReadOnly { path: place.to_owned() });
         }
     }
+    let source = if request.direction == Direction::Encrypt { data } else { request.vault };
+    refusals.extend(less_kept(source, target(request)));
     refusals.extend(state_not_kept(request.state_dir));
     refusals
+}
+
+/// A copy in memory of what is not: once the originals are erased, a restart would take all there is.
+fn less_kept(source: &Path, copy: &Path) -> Option<Refusal> {
+    let kind = lasts_less(source, copy)?;
+    Some(Refusal::CopyNotKept { path: copy.to_owned(), kind })
+}
+
+/// The type of the file system in memory that `copy` is on, or would be, if `source` is on another one.
+pub(crate) fn lasts_less(source: &Path, copy: &Path) -> Option<String> {
+    let copy = existing(copy);
+    let kind = in_memory(copy)?;
+    (device(existing(source)) != device(copy)).then_some(kind)
+}
+
+/// An archive that is gone with the next restart may be wanted, for one that is shipped elsewhere at once; but not unawares.
+pub(super) fn warnings(request: &SurveyRequest<'_>) -> Option<Caution> {
+    let backup = request.backup?;
+    Some(Caution::BackupNotKept { path: backup.to_owned(), kind: in_memory(existing(backup))? })
+}
+
+fn in_memory(path: &Path) -> Option<String> {
+    mount_of(path).map(|mount| mount.kind).filter(|kind| IN_MEMORY.contains(&kind.as_str()))
 }
 
 fn is_network(kind: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use strongroom_migrate::Refusal;
+use strongroom_migrate::{Caution, Refusal};
 
 use crate::world::{World, as_nobody, can_mount, is_root, mount, of_nobody, own_mounts, run};
 
@@ -230,6 +230,37 @@ fn a_state_directory_that_a_restart_empties_is_refused() {
     mount("tmpfs", "size=10m", &world.path("memory"));
     world.move_state(&world.path("memory/state"));
     assert!(matches!(world.refusal(), Refusal::StateNotKept { kind, .. } if kind == "tmpfs"));
+}
+
+#[test]
+fn a_vault_in_memory_is_refused_for_data_that_are_not_there_themselves() {
+    if !own_mounts() {
+        return;
+    }
+    let mut world = World::new();
+    fs::create_dir(world.path("memory")).unwrap();
+    mount("tmpfs", "size=10m", &world.path("memory"));
+    let home = world.data();
+    world.move_vault(&world.path("memory/vault"));
+    assert!(matches!(world.refusal(), Refusal::CopyNotKept { kind, .. } if kind == "tmpfs"));
+    world.move_to(&world.path("memory"));
+    fs::rename(home, world.path("elsewhere")).unwrap();
+    fs::create_dir(world.data()).unwrap();
+    let refusals = world.survey().refusals;
+    assert!(!refusals.iter().any(|one| matches!(one, Refusal::CopyNotKept { .. })), "{refusals:?}");
+}
+
+#[test]
+fn a_backup_in_memory_is_told() {
+    if !own_mounts() {
+        return;
+    }
+    let world = World::new();
+    let memory = world.path("memory");
+    fs::create_dir(&memory).unwrap();
+    mount("tmpfs", "size=10m", &memory);
+    let warnings = world.survey_with(|request| request.backup = Some(&memory)).warnings;
+    assert!(warnings.iter().any(|one| matches!(one, Caution::BackupNotKept { .. })), "{warnings:?}");
 }
 
 #[test]
