@@ -1,11 +1,13 @@
 //! Stopping exactly the services that run, and having exactly these again.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use strongroom_event::Event;
 use strongroom_workload::{HealthSpec, Healthcheck, Service, Snapshot};
 
 use super::{Healthy, Quiescing, Side, Stopped, Window, history::History, invariant::Before, world::AtPath};
-use crate::{Mark, MigrateError, Migration, State, ledger::facts_of};
+use crate::{Host, Mark, MigrateError, Migration, Plan, Refusal, State, ledger::facts_of};
 
 impl Migration<'_> {
     /// What runs now, in the order of the plan. What holds files of the data is expected to do so again.
@@ -80,25 +82,45 @@ impl Migration<'_> {
         named.filter_map(|service| Some(Window::new(service.clone(), times.of(&service)?, now, side))).collect()
     }
 
-    /// What the plan wants to see. It was written by us, or by somebody who should hear what is wrong with it.
     pub(crate) fn healthchecks(&self) -> Result<Vec<Healthcheck>, MigrateError> {
-        let bad =
-            |why: String| MigrateError::NeedsOperator { why, next: "correct the health checks, and begin anew".into() };
-        let checks = self.plan.health.iter().map(|text| {
-            let spec: HealthSpec =
-                text.parse().map_err(|error: strongroom_workload::BadHealthSpec| bad(error.to_string()))?;
-            let HealthSpec::Exec(name) = &spec else { return Ok(Healthcheck::new(spec, None)) };
-            let command = self.plan.health_commands.iter().find(|(known, _)| known == name);
-            let command = command.ok_or_else(|| bad(format!("no command is named {name}")))?.1.clone();
-            Ok(Healthcheck::new(spec, Some(command)))
-        });
-        checks.collect()
+        self.plan.healthchecks()
     }
 
     pub(crate) fn waiting(&self, why: String) {
         self.observer.observe(&Event::Waiting { why });
     }
 }
+
+impl Plan {
+    /// What is to be seen of the services. It was written by us, or by somebody who should hear what is wrong with it.
+    fn healthchecks(&self) -> Result<Vec<Healthcheck>, MigrateError> {
+        let bad =
+            |why: String| MigrateError::NeedsOperator { why, next: "correct the health checks, and begin anew".into() };
+        let checks = self.health.iter().map(|text| {
+            let spec: HealthSpec =
+                text.parse().map_err(|error: strongroom_workload::BadHealthSpec| bad(error.to_string()))?;
+            let HealthSpec::Exec(name) = &spec else { return Ok(Healthcheck::new(spec, None)) };
+            let command = self.health_commands.iter().find(|(known, _)| known == name);
+            let command = command.ok_or_else(|| bad(format!("no command is named {name}")))?.1.clone();
+            Ok(Healthcheck::new(spec, Some(command)))
+        });
+        checks.collect()
+    }
+
+    /// What speaks against it: a health check that fails while nothing has been done yet would fail on either side, and
+    /// nobody could tell that from what a migration has broken.
+    pub fn refuse_unwell(&self, host: &dyn Host) -> Result<Option<Refusal>, MigrateError> {
+        let checks = self.healthchecks()?;
+        if checks.is_empty() {
+            return Ok(None);
+        }
+        let found = host.await_health(&checks, &[], &[], None, self.health_timeout.min(BEFOREHAND));
+        Ok(found.err().map(|unhealthy| Refusal::Unwell { why: unhealthy.to_string() }))
+    }
+}
+
+/// How long services that nobody has touched may take to show that they are well.
+const BEFOREHAND: Duration = Duration::from_secs(15);
 
 /// When services were told to stop.
 pub(crate) struct StopTimes {

@@ -274,6 +274,12 @@ pub enum Refusal {
         /// The file system's type.
         kind: String,
     },
+    /// The health checks fail already.
+    #[error("the services are not healthy, before anything was done: {why}")]
+    Unwell {
+        /// What was seen.
+        why: String,
+    },
     /// The vault was tried, and does not hold it.
     #[error("the vault does not keep {what}: {why}")]
     NotKept {
@@ -344,6 +350,7 @@ impl Refusal {
             Refusal::AlreadyMigrating { .. } => "finish that first: strongroom migrate status",
             Refusal::StateNotKept { .. } => "name a directory on a local disk with --state-dir",
             Refusal::CopyNotKept { .. } => "put the vault on a disk, with --vault",
+            Refusal::Unwell { .. } => "see to the services, or correct what --health or the configuration asks for",
             Refusal::NotKept { .. } => "leave it out of the data, or keep this directory as it is",
         }
     }

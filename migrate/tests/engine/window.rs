@@ -2,7 +2,7 @@
 
 use std::{fs, io, sync::atomic::Ordering};
 
-use strongroom_migrate::{MigrateError, Rollback, Side, State, status};
+use strongroom_migrate::{MigrateError, Refusal, Rollback, Side, State, status};
 
 use crate::support::{Machine, World, needs_root};
 
@@ -230,6 +230,22 @@ fn services_that_are_not_well_on_the_vault_go_back_by_themselves_with_what_they_
     assert!(world.is_plaintext());
     assert_eq!(world.fleet.running(), RUN);
     assert_eq!(fs::read(world.plan.data.join("written-on-the-vault")).unwrap(), b"acknowledged");
+}
+
+#[test]
+fn a_health_check_that_fails_before_anything_is_done_speaks_against_it() {
+    if !needs_root("a world of its own") {
+        return;
+    }
+    let mut world = World::new();
+    let machine = Machine::new(&world);
+    machine.is_unhealthy.store(true, Ordering::SeqCst);
+    assert!(world.plan.refuse_unwell(&machine).unwrap().is_none(), "nothing is asked");
+    world.plan.health = vec!["tcp:localhost:80".into()];
+    let refusal = world.plan.refuse_unwell(&machine).unwrap().unwrap();
+    assert!(matches!(&refusal, Refusal::Unwell { why } if why.contains("tcp:localhost:80")), "{refusal}");
+    machine.is_unhealthy.store(false, Ordering::SeqCst);
+    assert!(world.plan.refuse_unwell(&machine).unwrap().is_none());
 }
 
 #[test]

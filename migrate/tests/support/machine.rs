@@ -243,7 +243,8 @@ impl Host for Machine {
         let down =
             ran.filter(|was| !services.iter().any(|one| *one.spec() == was.spec && one.state().unwrap().is_active));
         let mut failing: Vec<_> = down.map(|was| symptom(&was.spec.to_string())).collect();
-        if on_mount.is_some() && self.is_unhealthy.load(Ordering::SeqCst) {
+        // Without services it is asked before anything is done.
+        if (on_mount.is_some() || services.is_empty()) && self.is_unhealthy.load(Ordering::SeqCst) {
             failing.push(symptom("tcp:localhost:80"));
         }
         match failing.is_empty() {

@@ -68,7 +68,10 @@ impl Preview {
         mounter::check(&plan, world)?;
         let services = host.services(&plan)?;
         let services = services.iter().map(|service| now(&**service)).collect::<Result<Vec<_>, _>>()?;
-        let survey = surveyed(&plan, &services, world, context)?;
+        let mut survey = surveyed(&plan, &services, world, context)?;
+        if survey.refusals.is_empty() {
+            survey.refusals.extend(plan.refuse_unwell(host)?);
+        }
         let erasing = match (plan.direction, judge(&plan.data)) {
             // What is removed then is ciphertext.
             (Direction::Decrypt, _) => None,
