@@ -38,6 +38,11 @@ impl<'a> History<'a> {
         begun.is_some_and(|begun| ended.is_none_or(|ended| ended < begun))
     }
 
+    /// Whether the way back was chosen once, and perhaps could not be gone: then nothing is erased but when it is asked for.
+    pub(crate) fn was_to_go_back(self) -> bool {
+        self.0.iter().any(|record| record.state == State::RollbackIntent)
+    }
+
     /// Whether nothing that was set aside may be expected to be whole any more.
     pub(crate) fn is_erasing(self) -> bool {
         self.0.iter().any(|record| {

@@ -62,7 +62,7 @@ pub(crate) fn next(history: History<'_>, plan: &Plan) -> Step {
         State::Cutover => Step::Start,
         State::ServicesUp => Step::AwaitHealth,
         State::Healthy => Step::Soak,
-        State::Soak if plan.finalize => Step::Finalize,
+        State::Soak if plan.finalize && !history.was_to_go_back() => Step::Finalize,
         State::FinalizeIntent | State::Finalizing | State::Erased => Step::Finalize,
         State::RollbackIntent | State::RollingBack => Step::RollBack,
         State::Soak | State::Done | State::RolledBack | State::NeedsOperator => Step::Rest,

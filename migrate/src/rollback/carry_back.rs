@@ -6,14 +6,15 @@ use strongroom_tree::Source;
 
 use super::{Back, Carried, Destination};
 use crate::{
-    Carry, Carrying, Direction, MigrateError, Migration, Porter, Side, State, Stopped, carry::Point, engine::AtPath,
+    Carry, Carrying, Direction, Finished, MigrateError, Migration, Porter, Side, State, Stopped, carry::Point,
+    engine::AtPath,
 };
 
 impl Migration<'_> {
     pub(super) fn carry_back(&mut self) -> Result<(), MigrateError> {
         let back = self.back();
         let Err(cause) = self.try_to_carry(&back) else { return Ok(()) };
-        if self.state() != State::RollbackIntent || back.to != Destination::Now {
+        if self.state() != State::RollbackIntent || !self.history().is_committed() {
             return Err(cause);
         }
         match self.go_on_with_copy() {
@@ -126,7 +127,14 @@ impl Migration<'_> {
         self.phase("going on with the vault");
         self.host.mounter().prepare(&self.plan)?;
         self.bring_up()?;
-        self.start_services(Side::Vault)
+        self.start_services(Side::Vault)?;
+        self.wait_again()
+    }
+
+    /// Whoever was to decide before the way back was tried decides anew: it can be tried in another way, or be left.
+    fn wait_again(&mut self) -> Result<(), MigrateError> {
+        let Some(finished) = self.ledger.fact::<Finished>(State::Soak) else { return Ok(()) };
+        self.reached(State::Soak, &finished)
     }
 
     pub(super) fn restore_archive(&mut self, archive: &std::path::Path) -> Result<(), MigrateError> {

@@ -9,7 +9,7 @@
 //! | `RollingBack` | the original | path opened, what mounts the vault withdrawn, services started |
 //! | `RolledBack` | the original | nothing; the vault is kept until somebody removes it |
 //!
-//! If carrying fails, the original is as it was and services go on with the vault. Killed anywhere, `resume` goes on with
+//! If carrying fails, the original is as it was and services go on with the vault: it is in soak again, if it was. Killed anywhere, `resume` goes on with
 //! the way back. Nothing of the vault, and nothing of the original that has not come home in another form, is removed.
 
 mod archive;
@@ -80,6 +80,7 @@ impl Migration<'_> {
         if !self.history().is_committed() {
             return Ok(Carrying::default());
         }
+        self.refuse_without_original(&Destination::Now)?;
         if self.plan.direction == Direction::Decrypt {
             return self.preview_return_to_vault();
         }
@@ -97,6 +98,7 @@ impl Migration<'_> {
     /// Goes back. What it leaves when it fails is told by the error; [`Migration::run`] goes on with it.
     pub fn roll_back(&mut self, back: &Back) -> Result<Outcome, MigrateError> {
         self.refuse_if_too_late_for(&back.to)?;
+        self.refuse_without_original(&back.to)?;
         if !matches!(self.state(), State::RollbackIntent | State::RollingBack) {
             self.begin_rollback(back)?;
         } else if self.state() == State::RollbackIntent
@@ -200,6 +202,27 @@ impl Migration<'_> {
 
     fn refuse_if_too_late_for(&self, to: &Destination) -> Result<(), MigrateError> {
         if matches!(to, Destination::Archive(_)) { Ok(()) } else { self.refuse_if_too_late() }
+    }
+
+    /// Before anything is stopped or unmounted: there is something to come back to.
+    fn refuse_without_original(&self, to: &Destination) -> Result<(), MigrateError> {
+        if matches!(to, Destination::Archive(_)) || !self.history().is_committed() || self.has_original() {
+            return Ok(());
+        }
+        let (data, kept) = (
+            self.plan.data.display(),
+            match self.plan.direction {
+                Direction::Encrypt => self.plan.aside.display(),
+                Direction::Decrypt => self.plan.vault.display(),
+            },
+        );
+        Err(MigrateError::NeedsOperator {
+            why: format!("what is to come back is not at {kept}, where the migration left it; nothing was changed"),
+            next: format!(
+                "bring it back there, from wherever it was moved to; or, if it is gone: `strongroom migrate rollback \
+                 --backup ARCHIVE {data}`"
+            ),
+        })
     }
 
     fn refuse_if_too_late(&self) -> Result<(), MigrateError> {

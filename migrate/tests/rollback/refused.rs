@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use strongroom_migrate::{Back, MigrateError, State};
+use strongroom_migrate::{Back, Destination, MigrateError, State};
 
 use super::way::{claim_home, roll_back, stop_at, work};
 use crate::support::{Machine, World, listing, needs_root};
@@ -61,4 +61,36 @@ fn a_service_that_does_not_start_on_the_vault_can_go_back_to_the_plaintext() {
         assert_eq!(roll_back(&world, &machine, &Back::default()).unwrap().state, State::RolledBack);
     }
     claim_home(&world, &changed);
+}
+
+#[test]
+fn a_way_back_that_failed_leaves_the_migration_where_it_was_waiting() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let (world, _) = in_soak();
+    let machine = Machine::new(&world);
+    machine.fail_after("stage", ErrorKind::Other, 0);
+    roll_back(&world, &machine, &Back::default()).unwrap_err();
+    assert_eq!(strongroom_migrate::status(&world.place(), &machine).unwrap().state, State::Soak);
+    assert_eq!(world.go_on(&machine).unwrap().state, State::Soak);
+    assert!(world.is_vault());
+}
+
+#[test]
+fn without_the_original_nothing_is_stopped_or_unmounted() {
+    if !needs_root("a migration") {
+        return;
+    }
+    for to in [Destination::Now, Destination::Freeze] {
+        let (world, _) = in_soak();
+        let (machine, elsewhere) = (Machine::new(&world), world.dir().join("moved"));
+        std::fs::rename(&world.plan.aside, &elsewhere).unwrap();
+        let refused = roll_back(&world, &machine, &Back { to, ..Back::default() }).unwrap_err();
+        assert!(matches!(refused, MigrateError::NeedsOperator { .. }), "{refused}");
+        assert!(world.is_vault());
+        assert_eq!(world.fleet.running(), ["command:db", "command:web"]);
+        assert_eq!(strongroom_migrate::status(&world.place(), &machine).unwrap().state, State::Soak);
+        std::fs::rename(&elsewhere, &world.plan.aside).unwrap();
+    }
 }
