@@ -5,7 +5,7 @@ use std::{fmt, io};
 use strongroom_actions::{
     ActionError, MountError, UmountError,
     backup::{ArchiveError, BackupError},
-    migrate::{HostError, MigrateError, Preview},
+    migrate::{HostError, MigrateError, Preview, Trouble},
     ready::LaunchError,
 };
 use strongroom_secret::SecretError;
@@ -278,7 +278,7 @@ impl From<MigrateError> for Failure {
                 // Whichever it was that found no room: it is a pause.
                 return if is_full { Failure { exit: Exit::PAUSED, hint: make_room(), ..failure } } else { failure };
             }
-            _ if is_full => (Exit::PAUSED, make_room()),
+            _ if is_full && !matches!(error, MigrateError::NotCarried { .. }) => (Exit::PAUSED, make_room()),
             MigrateError::AlreadyOpen { .. } => {
                 (Exit::IN_USE, Some("See how far it is: strongroom migrate status; to go on: strongroom migrate resume".into()))
             }
@@ -286,6 +286,7 @@ impl From<MigrateError> for Failure {
             MigrateError::NoMigration { .. } => {
                 (Exit::NO_MIGRATION, Some("Check the path, and --state-dir if one was given when it began.".into()))
             }
+            MigrateError::NotCarried { cause } => return not_carried(*cause),
             MigrateError::Held { .. } => (
                 Exit::BUSY,
                 Some(format!("Stop them, or name them with --service so that they are stopped; then: {RESUME}")),
@@ -316,6 +317,35 @@ impl From<MigrateError> for Failure {
 }
 
 const RESUME: &str = "strongroom migrate resume";
+
+const ROLLBACK: &str = "strongroom migrate rollback";
+
+/// What kept changes from being carried back. It is as before, and is tried again by the same command, not by going on.
+fn not_carried(cause: MigrateError) -> Failure {
+    let is_obstructed = matches!(cause, MigrateError::Obstructed { .. });
+    let is_used = match &cause {
+        MigrateError::Host(error) => error.trouble == Trouble::Busy,
+        cause => matches!(cause, MigrateError::Held { .. }),
+    };
+    let is_full = cause.is_full();
+    let failure = Failure::from(cause);
+    let (exit, hint) = match failure.exit {
+        _ if is_used => (Exit::BUSY, format!("Stop what uses it; then: {ROLLBACK}")),
+        _ if is_obstructed => (
+            Exit::DAMAGED,
+            format!(
+                "To go back without that, which stays as it was at the cut-over: {ROLLBACK} --leave-obstacles; to keep \
+                 it, copy it from the mount first"
+            ),
+        ),
+        _ if is_full => (Exit::PAUSED, format!("Make room there; then: {ROLLBACK}")),
+        Exit::PAUSED => (Exit::PAUSED, format!("To go back: {ROLLBACK}")),
+        exit => (exit, format!("When the cause is gone: {ROLLBACK}")),
+    };
+    let message =
+        format!("{}; nothing of the original was changed, and the services go on with the vault", failure.message);
+    Failure::with(exit, message, Some(hint))
+}
 
 /// What the machine refused, with the advice that there is for that.
 fn of_host(attempted: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Failure {

@@ -243,6 +243,13 @@ pub struct Returning {
     pub migrated: Option<Migrated>,
 }
 
+impl Returning {
+    /// Whether everything that was changed since the cut-over came home, or, before it is done, could.
+    pub fn is_complete(&self) -> bool {
+        self.carrying.unreadable.count == 0 && self.carrying.left_behind.count == 0
+    }
+}
+
 /// Goes back to where a migration came from. `consent` sees what would be carried home. Audited as `migrate.rollback`.
 pub fn rollback(
     context: &Context,
@@ -272,14 +279,17 @@ pub fn rollback(
         return Ok(Returning { back: back.clone(), carrying, lost: None, migrated: None });
     }
     consent(&found.plan, &carrying)?;
-    let (lost, migrated) = perform(context, "migrate.rollback", &found.plan.data, |account| {
+    let (carried, lost, migrated) = perform(context, "migrate.rollback", &found.plan.data, |account| {
         account.note("id", found.plan.id.to_string());
         account.note("changed", carrying.new.count + carrying.changed.count + carrying.gone.count);
         let Outcome { state, windows } = migration.roll_back(back)?;
         account.note("state", word(state));
         let carried: Option<Carried> = migration.ledger().fact(State::RollingBack);
-        Ok((carried.and_then(|carried| carried.lost), migrated(&found.plan, state, windows)))
+        let Carried { carried, lost, .. } = carried.unwrap_or_default();
+        Ok((carried, lost, migrated(&found.plan, state, windows)))
     })?;
+    // What was done, where that is known: it may be less than what was foreseen.
+    let carrying = carried.unwrap_or(carrying);
     Ok(Returning { back: back.clone(), carrying, lost, migrated: Some(migrated) })
 }
 

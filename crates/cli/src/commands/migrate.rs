@@ -133,7 +133,7 @@ fn rollback(args: &RollbackArgs, settings: &Settings, face: Face) -> Result<Exit
         Some(migrated) => text::returned(migrated, &returning, style),
         None => text::carried(&returning.carrying),
     })?;
-    Ok(Exit::OK)
+    Ok(if returning.is_complete() { Exit::OK } else { Exit::INCOMPLETE })
 }
 
 fn finalize(args: &FinalizeArgs, settings: &Settings, face: Face) -> Result<Exit, Failure> {
