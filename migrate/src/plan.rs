@@ -189,6 +189,21 @@ impl Plan {
     pub fn accepts(&self, what: &Accepted) -> bool {
         self.accepted.contains(what)
     }
+
+    /// The checks that are not made.
+    pub fn left_out(&self) -> Vec<Check> {
+        let checks = self.accepted.iter().filter_map(|accepted| match accepted {
+            Accepted::WithoutCheck(check) if self.leaves_out(*check) => Some(*check),
+            _ => None,
+        });
+        checks.collect()
+    }
+
+    /// Whether a check is not made, because that was accepted. A recovery key that is written to a file is proved all the same.
+    pub fn leaves_out(&self, check: Check) -> bool {
+        let is_made_anyway = check == Check::RecoveryKey && self.recovery_key_file.is_some();
+        self.accepts(&Accepted::WithoutCheck(check)) && !is_made_anyway
+    }
 }
 
 impl Identity {

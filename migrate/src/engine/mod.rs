@@ -13,6 +13,7 @@
 //! | `recover` | what is done first after a crash |
 //! | `status`, `verify` | looking, and changing nothing |
 
+mod amiss;
 mod begin;
 mod converge;
 mod copy;
@@ -56,7 +57,7 @@ pub(crate) use locks::Locks;
 pub use recover::recover;
 pub(crate) use sides::Readable;
 pub use status::{Phase, Rollback, Status, status};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, change_aside, unreadable, verify};
 pub(crate) use world::AtPath;
 
 /// A migration that belongs to this process.

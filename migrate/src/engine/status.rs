@@ -42,6 +42,10 @@ pub struct Status {
     pub mounted: Option<bool>,
     /// The checks that have passed.
     pub proven: Vec<Check>,
+    /// Those that are not made, as was accepted in the plan.
+    pub left_out: Vec<Check>,
+    /// What is not as it should be in this state, each a sentence. Nothing while a process is at it.
+    pub amiss: Vec<String>,
     /// Whether one can go back.
     pub rollback: Rollback,
     /// Until when the originals are kept at least.
@@ -91,8 +95,13 @@ pub fn status(place: &Place, host: &dyn Host) -> Result<Status, MigrateError> {
     let records = Ledger::read(place)?;
     is_as_begun(place, &json, &records)?;
     let process = DirLock::holder(place.dir()).ok().flatten();
-    let mounted = host.mounter().standing(&plan).ok().map(|standing| standing != Standing::Absent);
-    Ok(Status { process, mounted, ..of(&plan, &records) })
+    let standing = host.mounter().standing(&plan).ok();
+    let mounted = standing.as_ref().map(|standing| *standing != Standing::Absent);
+    let amiss = match process {
+        Some(_) => Vec::new(),
+        None => super::amiss::amiss(&plan, History(&records), standing),
+    };
+    Ok(Status { process, mounted, amiss, ..of(&plan, &records) })
 }
 
 impl Migration<'_> {
@@ -123,7 +132,9 @@ fn of(plan: &Plan, records: &[Record]) -> Status {
         process: None,
         committed: history.is_committed(),
         mounted: None,
-        proven: proven(history),
+        proven: proven(plan, history),
+        left_out: plan.left_out(),
+        amiss: Vec::new(),
         rollback: rollback(history),
         soak_until: fact(records, State::Soak).map(|finished: Finished| finished.soak_until),
         backup: fact(records, State::BackedUp).and_then(|made: BackedUp| made.archive),
@@ -142,10 +153,10 @@ fn fact<T: serde::de::DeserializeOwned>(records: &[Record], state: State) -> Opt
 }
 
 /// What has been shown of the copy that is the truth now, or would be.
-fn proven(history: History<'_>) -> Vec<Check> {
+fn proven(plan: &Plan, history: History<'_>) -> Vec<Check> {
     let mut proven = Vec::new();
     let has = |state| history.0.iter().any(|record| (record.state, record.mark) == (state, Mark::Done));
-    if has(State::TargetMade) {
+    if has(State::TargetMade) && !plan.leaves_out(Check::RecoveryKey) {
         proven.push(Check::RecoveryKey);
     }
     if let Some(verified) = fact::<Verified>(history.0, State::Verified)

@@ -1,10 +1,10 @@
 //! Comparing the two trees, all of them, whenever somebody wants to know.
 
 use serde::Serialize;
-use strongroom_tree::{Comparison, Difference, Filter, LocalTree, compare};
+use strongroom_tree::{Comparison, Difference, Filter, LocalTree, What, compare};
 
 use super::{kept::kept, sides::Readable, world::AtPath};
-use crate::{Host, MigrateError, Migration, Place, State};
+use crate::{Direction, Host, MigrateError, Migration, Place, State};
 
 /// What a full comparison found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +15,7 @@ pub struct Verification {
     pub is_live: bool,
     /// In what the trees differ: the original first, the copy second.
     pub differences: Vec<String>,
-    /// What does not decrypt.
+    /// What is no doing of services: what does not decrypt, or cannot be read, or was changed among the originals.
     pub damaged: Vec<String>,
 }
 
@@ -31,14 +31,37 @@ pub fn verify(place: &Place, host: &dyn Host) -> Result<Verification, MigrateErr
     Migration::open(place, host)?.verify_all()
 }
 
+/// What of a comparison is a fault even where services write meanwhile: what cannot be read.
+pub fn unreadable(differences: &[Difference]) -> Vec<String> {
+    let unreadable = differences.iter().filter(|found| matches!(found.what, What::Unreadable(..)));
+    unreadable.map(ToString::to_string).collect()
+}
+
+/// In what the originals that are kept aside are not what they were when they were copied, if they are not. Nothing is read
+/// of the vault.
+pub fn change_aside(place: &Place, host: &dyn Host) -> Result<Option<String>, MigrateError> {
+    Migration::open(place, host)?.change_aside()
+}
+
 impl Migration<'_> {
+    fn change_aside(&mut self) -> Result<Option<String>, MigrateError> {
+        if self.plan.direction == Direction::Decrypt || !self.history().is_committed() {
+            return Ok(None);
+        }
+        self.phase("looking at the originals");
+        let change = self.change_in_original()?;
+        Ok(change.map(|what| format!("the original at {} was changed: {what}", self.plan.aside.display())))
+    }
+
     pub(crate) fn verify_all(&mut self) -> Result<Verification, MigrateError> {
         if self.state() < State::Copied || self.history().is_erasing() {
             return Err(MigrateError::NotNow { state: self.state(), verb: "verified" });
         }
         let differences = self.compare_all()?;
         self.phase("decrypting");
-        let damaged = self.vault()?.check()?;
+        let mut damaged = self.vault()?.check()?;
+        damaged.extend(unreadable(&differences));
+        damaged.extend(self.change_aside()?);
         let is_live = self.history().is_committed() || self.at_path()? == AtPath::Source;
         let differences = differences.iter().map(ToString::to_string).collect();
         Ok(Verification { state: self.state(), is_live, differences, damaged })

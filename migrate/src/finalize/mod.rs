@@ -39,6 +39,8 @@ use crate::{
 pub struct Finalizing {
     /// The checks, and why one has not passed; `None` if it has.
     pub checks: Vec<(Check, Option<String>)>,
+    /// Those that need not pass, as was accepted in the plan.
+    pub left_out: Vec<Check>,
     /// What was changed in the vault since the cut-over, so that it can no more be compared with the originals.
     pub changed_since: Paths,
     /// Names to be erased.
@@ -115,6 +117,7 @@ impl Migration<'_> {
         };
         Ok(Finalizing {
             checks: found.checks,
+            left_out: self.plan.left_out(),
             changed_since: found.changed_since,
             entries,
             bytes,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use strongroom_migrate::{Check, Rollback, Side, State, status, verify};
+use strongroom_migrate::{Accepted, Check, Migration, Rollback, Side, State, status, verify};
 
 use crate::support::{Machine, Ran, World, needs_root};
 
@@ -51,10 +51,52 @@ fn the_status_tells_what_is_proven_and_that_one_can_go_back() {
     assert_eq!((status.state, status.rollback), (State::Soak, Rollback::CarriesBack));
     let all = [Check::Copy, Check::Compared, Check::Decrypted, Check::Services, Check::RecoveryKey, Check::Unchanged];
     assert_eq!(status.proven, all);
-    assert_eq!(status.process, None);
+    assert_eq!((status.process, status.amiss), (None, vec![]));
     assert!(status.backup.is_some() && status.phases.len() > 4);
     let report: serde_json::Value = serde_json::from_slice(&fs::read(world.place().report()).unwrap()).unwrap();
     assert_eq!(report["state"], "soak");
+}
+
+#[test]
+fn the_status_tells_when_a_mount_has_ended_and_when_vault_or_originals_are_gone() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let world = World::new();
+    let machine = Machine::new(&world);
+    world.go_on(&machine).unwrap();
+    world.reboot();
+    let amiss = || status(&world.place(), &machine).unwrap().amiss;
+    assert!(matches!(&amiss()[..], [one] if one.contains("NOT MOUNTED")), "{:?}", amiss());
+    for (path, told) in [(&world.plan.vault, "VAULT IS GONE"), (&world.plan.aside, "ORIGINALS ARE GONE")] {
+        let away = path.with_extension("away");
+        fs::rename(path, &away).unwrap();
+        assert!(amiss().iter().any(|one| one.contains(told)), "{:?}", amiss());
+        fs::rename(&away, path).unwrap();
+    }
+    world.go_on(&machine).unwrap();
+    assert_eq!(amiss(), Vec::<String>::new(), "`resume` mounts it again");
+}
+
+#[test]
+fn a_check_that_was_left_out_as_accepted_is_not_said_to_have_passed() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let mut world = World::new();
+    world.plan.recovery_key_file = None;
+    world.plan.accepted.push(Accepted::WithoutCheck(Check::RecoveryKey));
+    let machine = Machine::new(&world);
+    world.go_on(&machine).unwrap();
+    let found = status(&world.place(), &machine).unwrap();
+    assert!(!found.proven.contains(&Check::RecoveryKey));
+    assert_eq!(found.left_out, [Check::RecoveryKey]);
+    let mut migration = Migration::open(&world.place(), &machine).unwrap();
+    let preview = migration.preview_finalize().unwrap();
+    assert!(preview.checks.iter().any(|(check, why)| *check == Check::RecoveryKey && why.is_some()));
+    assert_eq!(preview.left_out, [Check::RecoveryKey]);
+    drop(preview);
+    migration.finalize(&[]).unwrap();
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn a_file_system_that_is_too_small_is_refused() {
     fs::create_dir(world.path("small")).unwrap();
     mount("tmpfs", "size=3m", &world.path("small"));
     world.move_vault(&world.path("small/vault"));
+    world.memory_lasts = true;
     let refusal = world.refusal();
     assert!(matches!(refusal, Refusal::NoRoom { available, need, .. } if available == 3 << 20 && need > available));
     run(Command::new("mount").args(["-o", "remount,size=6m"]).arg(world.path("small")));
@@ -34,6 +35,7 @@ fn a_file_system_with_too_few_inodes_is_refused() {
     fs::create_dir(world.path("small")).unwrap();
     mount("tmpfs", "size=50m,nr_inodes=20", &world.path("small"));
     world.move_vault(&world.path("small/vault"));
+    world.memory_lasts = true;
     assert!(
         matches!(world.refusal(), Refusal::NoInodes { need: 33, .. }),
         "30 files, the directory, its vector, the vault"

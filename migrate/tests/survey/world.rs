@@ -19,6 +19,8 @@ pub struct World {
     dir: tempfile::TempDir,
     paths: Paths,
     pub stop: AtomicBool,
+    /// Whether memory stands for a disk, for its size can be chosen and changed.
+    pub memory_lasts: bool,
 }
 
 struct Paths {
@@ -47,7 +49,7 @@ impl World {
             state_dir: at.join("state/migrations"),
             stage: at.join("run/stage"),
         };
-        Self { dir, paths, stop: AtomicBool::new(false) }
+        Self { dir, paths, stop: AtomicBool::new(false), memory_lasts: false }
     }
 
     /// With data and vault on a new file system, in the mounts of this thread. `None` (said) if it cannot be had.
@@ -138,6 +140,7 @@ impl World {
         let mut request = self.request();
         change(&mut request);
         let mut found = survey(&request, &Silent).unwrap();
+        found.refusals.retain(|refusal| !(self.memory_lasts && matches!(refusal, Refusal::CopyNotKept { .. })));
         if rustix::process::geteuid().is_root() {
             // Where the machine has processes that even this root may not look at.
             found.warnings.retain(|warning| !matches!(warning, Caution::Unseen { .. }));

@@ -262,6 +262,9 @@ fn status(status: &Status, style: Style) -> String {
     }
     lines.push(("The truth is", if status.committed { "the copy" } else { "the original" }.into()));
     lines.push(("Proven", proven(&status.proven)));
+    if !status.left_out.is_empty() {
+        lines.push(("Left out", format!("{}, as accepted", proven(&status.left_out))));
+    }
     if let (Some(entries), Some(bytes)) = (status.entries, status.bytes) {
         lines.push(("Frozen", format!("{}, {}", count(entries, "entry"), amount(bytes))));
     }
@@ -278,13 +281,25 @@ fn status(status: &Status, style: Style) -> String {
     if let Some(stuck) = &status.stuck {
         lines.push(("Stuck", format!("{}; {}", stuck.why, stuck.next)));
     }
+    lines.extend(status.amiss.iter().map(|what| ("Amiss", style.red(what))));
     let mut text = table(&lines);
     let kept = kept(status.direction, &status.aside, &status.vault);
-    if let Some(next) = next(status.state, &status.data, &kept).filter(|_| status.process.is_none()) {
+    if let Some(next) = next(comes_next(status), &status.data, &kept).filter(|_| status.process.is_none()) {
         text.push_str(&style.dim(&next));
         text.push('\n');
     }
     text
+}
+
+/// The state by which it is told what to do: of what was interrupted, or is not as it should be, that is to go on.
+fn comes_next(status: &Status) -> State {
+    // With both trees there, it is the mount that is missing, which going on brings back.
+    let can_be_mended = status.state == State::Soak && status.vault.is_dir() && status.aside.is_dir();
+    match status.begun {
+        Some(begun) if status.state != State::NeedsOperator => begun,
+        None if can_be_mended && !status.amiss.is_empty() => State::Cutover,
+        _ => status.state,
+    }
 }
 
 fn proven(checks: &[Check]) -> String {
@@ -413,7 +428,11 @@ pub fn finalizing(plan: &Plan, finalizing: &Finalizing) -> String {
 /// What the checks said, and how far erasing reaches.
 fn proofs(finalizing: &Finalizing) -> String {
     let line = |(check, why): &(Check, Option<String>)| {
-        let stands = why.as_ref().map_or_else(|| "passed".to_owned(), |why| format!("NOT PASSED: {why}"));
+        let stands = match why {
+            None => "passed".to_owned(),
+            Some(_) if finalizing.left_out.contains(check) => "left out, as accepted".to_owned(),
+            Some(why) => format!("NOT PASSED: {why}"),
+        };
         format!("  {:<13} {stands}\n", check_word(*check))
     };
     let mut text = String::from("Checks\n");
