@@ -68,18 +68,21 @@ impl Migration<'_> {
         let services = self.host.services(&self.plan)?;
         let was = self.history().services();
         let checks = self.healthchecks()?;
+        let asked = self.host.now();
         let seen = self.host.await_health(&checks, &services, &was, on_mount, self.plan.health_timeout);
         let evidence = seen.map_err(|unhealthy| MigrateError::Unhealthy { why: unhealthy.to_string() })?;
-        Ok(Healthy { evidence, windows: self.windows(side) })
+        // That they stay well is looked at for a while; they have not been down meanwhile.
+        let since = evidence.iter().map(|each| each.since).max().unwrap_or_default();
+        let well = asked.checked_add(since).unwrap_or(asked);
+        Ok(Healthy { evidence, windows: self.windows(side, well) })
     }
 
-    /// For how long each service that is recorded was down, if it is well now.
-    pub(crate) fn windows(&self, side: Side) -> Vec<Window> {
-        let now = self.host.now();
+    /// For how long each service that is recorded was down, if it is well since then.
+    pub(crate) fn windows(&self, side: Side, well: Timestamp) -> Vec<Window> {
         let times = self.history().stop_times();
         let ran = self.history().services().into_iter().filter(|snapshot| snapshot.was_running);
         let named = ran.map(|snapshot| snapshot.spec.to_string());
-        named.filter_map(|service| Some(Window::new(service.clone(), times.of(&service)?, now, side))).collect()
+        named.filter_map(|service| Some(Window::new(service.clone(), times.of(&service)?, well, side))).collect()
     }
 
     pub(crate) fn healthchecks(&self) -> Result<Vec<Healthcheck>, MigrateError> {

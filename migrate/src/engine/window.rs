@@ -90,7 +90,7 @@ impl Migration<'_> {
             When::Now => self.await_services(Side::Plaintext).map(drop),
             When::AtBoot => Ok(()),
         };
-        let windows = self.windows(Side::Plaintext);
+        let windows = self.windows(Side::Plaintext, self.host.now());
         let number = self.history().rounds_ever();
         let round = Round { number, backed_out: Some(why.into()), windows, ..Round::default() };
         if let Err(error) = self.reached(State::Copied, &round) {

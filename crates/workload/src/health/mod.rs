@@ -54,7 +54,10 @@ pub struct Evidence {
     pub seen: String,
     /// How often in a row.
     pub successes: u32,
-    /// How long it took from the beginning until it was enough.
+    /// How long it took from the beginning until it was well, and stayed so.
+    #[serde(default)]
+    pub since: Duration,
+    /// How long it took from the beginning until that was enough.
     pub after: Duration,
 }
 
@@ -200,7 +203,11 @@ impl<'a> Waiting<'a> {
         let (mut healthy, mut failing) = (Vec::new(), Vec::new());
         for ((subject, needed), progress) in self.names.into_iter().zip(progress) {
             match progress.enough {
-                Some(after) => healthy.push(Evidence { subject, seen: progress.seen, successes: progress.row, after }),
+                Some(after) => {
+                    let (seen, successes) = (progress.seen, progress.row);
+                    let since = progress.since.unwrap_or(after);
+                    healthy.push(Evidence { subject, seen, successes, since, after });
+                }
                 None => failing.push(Symptom { subject, seen: progress.shortcoming(needed), tries: progress.tries }),
             }
         }

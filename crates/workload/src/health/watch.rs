@@ -29,6 +29,8 @@ pub(super) struct Progress {
     /// How often in a row it was well.
     pub(super) row: u32,
     pub(super) seen: String,
+    /// Since when it has been well, if it is.
+    pub(super) since: Option<Duration>,
     /// When it had been well often enough, if it is still.
     pub(super) enough: Option<Duration>,
 }
@@ -39,6 +41,7 @@ impl Progress {
         let is_new = sight.words != self.seen;
         self.tries += 1;
         self.row = if sight.is_well { self.row + 1 } else { 0 };
+        self.since = sight.is_well.then(|| self.since.unwrap_or(after));
         self.enough = (self.row >= needed.max(1)).then(|| self.enough.unwrap_or(after));
         self.seen = sight.words;
         is_new
