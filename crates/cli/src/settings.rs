@@ -22,6 +22,7 @@ use crate::{
     args::passphrase::{PassphraseArgs, VaultPassphraseArgs, usual_source},
     exit::{Exit, Failure},
     surroundings,
+    text::next_command,
 };
 
 mod migrate;
@@ -41,6 +42,9 @@ impl Settings {
     /// Reads the configuration: the file that is `named` or that the environment names, else those in the usual places,
     /// of which each overrides those before; and over them all the environment.
     pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(named) = named {
+            next_command::given_config(named);
+        }
         let home = surroundings::home();
         let mut files = Vec::new();
         match named.map(Path::to_owned).or_else(surroundings::named_config) {

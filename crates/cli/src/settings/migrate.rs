@@ -17,11 +17,15 @@ use crate::{
     },
     exit::{Exit, Failure},
     surroundings,
+    text::next_command,
 };
 
 impl Settings {
     /// What this machine is to a migration.
     pub fn world(&self, state_dir: Option<&Path>) -> Result<World, Failure> {
+        if let Some(state_dir) = state_dir {
+            next_command::given_state_dir(state_dir);
+        }
         let named = state_dir.map(Path::to_owned).or_else(|| self.config.migrate.state_dir.clone());
         let state_dir = named.or_else(surroundings::usual_state_dir).ok_or_else(|| {
             Failure::new(Exit::USAGE, "nothing says where migrations keep what they know")

@@ -8,7 +8,7 @@ use strongroom_actions::migrate::{
     accepted_word, check_word,
 };
 
-use super::{amount, count, duration, local};
+use super::{amount, count, duration, local, next_command};
 use crate::face::Style;
 
 /// What is going to be done, before it is.
@@ -150,13 +150,17 @@ pub fn migrated(migrated: &Migrated, style: Style) -> String {
             format!("{data} is a directory of plaintext, and the migration is over.\n")
         }
         (State::RolledBack, Direction::Encrypt) => {
-            format!("{data} is plaintext again, with every change. The vault {} is kept.\n", migrated.vault.display())
+            let vault = match migrated.vault.exists() {
+                true => format!("The vault {} is kept: remove it when you are certain.", migrated.vault.display()),
+                false => format!("There is no vault at {} any more.", migrated.vault.display()),
+            };
+            format!("{data} is plaintext again. {vault}\n")
         }
         (State::RolledBack, Direction::Decrypt) => {
-            let aside = migrated.aside.display();
+            let copy = plaintext_copy(migrated.direction, &migrated.aside);
             format!(
-                "{data} is the mount point of the vault again, with every change. The PLAINTEXT that was in use is kept at \
-                 {aside}: remove it when you are certain.\n"
+                "{data} is the mount point of the vault again.\n{}",
+                copy.map_or_else(String::new, |copy| copy + "\n")
             )
         }
         (state, _) => format!("The migration of {data} is at: {}.\n", sentence(state)),
@@ -168,6 +172,17 @@ pub fn migrated(migrated: &Migrated, style: Style) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What a decryption that was taken back leaves in the clear, and how it goes.
+fn plaintext_copy(direction: Direction, aside: &Path) -> Option<String> {
+    let (is_there, aside) = (aside.is_dir(), aside.display());
+    (direction == Direction::Decrypt && is_there).then(|| {
+        format!(
+            "ALL DATA ARE STILL IN THE CLEAR at {aside}, the copy that was in use. When you are certain, erase it: find \
+             '{aside}' -type f -exec shred -u {{}} + && rm -r '{aside}'"
+        )
+    })
 }
 
 /// For how long each service was down.
@@ -194,14 +209,14 @@ fn kept(direction: Direction, aside: &Path, vault: &Path) -> String {
 
 /// What to do next.
 fn next(state: State, data: &Path, kept: &str) -> Option<String> {
-    let data = data.display();
+    let command = |verb| next_command::migrate(verb, data);
     match state {
-        State::Soak => Some(format!(
-            "{kept}. When you are certain: strongroom migrate finalize {data}; to go back: strongroom migrate rollback {data}"
-        )),
+        State::Soak => {
+            Some(format!("{kept}. When you are certain: {}; to go back: {}", command("finalize"), command("rollback")))
+        }
         State::Done | State::RolledBack => None,
-        State::NeedsOperator => Some(format!("See why: strongroom migrate status {data}")),
-        _ => Some(format!("To go on: strongroom migrate resume {data}")),
+        State::NeedsOperator => Some(format!("See why: {}", command("status"))),
+        _ => Some(format!("To go on: {}", command("resume"))),
     }
 }
 
@@ -281,6 +296,9 @@ fn status(status: &Status, style: Style) -> String {
     if let Some(stuck) = &status.stuck {
         lines.push(("Stuck", format!("{}; {}", stuck.why, stuck.next)));
     }
+    if status.state == State::RolledBack {
+        lines.extend(plaintext_copy(status.direction, &status.aside).map(|copy| ("Plaintext", style.red(&copy))));
+    }
     lines.extend(status.amiss.iter().map(|what| ("Amiss", style.red(what))));
     let mut text = table(&lines);
     let kept = kept(status.direction, &status.aside, &status.vault);
@@ -328,9 +346,13 @@ pub fn differing(found: &Verified, style: Style) -> String {
     let (source, target) = (found.source.display(), found.target.display());
     text.push_str(&match (found.differences.len() as u64, found.is_live) {
         (0, _) => format!("{source} and {target} are the same: all content and metadata.\n"),
-        (n, true) => format!(
+        (n, true) if found.damaged.is_empty() => format!(
             "{} between {source} and {target}: services have written since they were the same.\n",
             count(n, "difference")
+        ),
+        (n, true) => format!(
+            "{} between {source} and {target}; not all of them are what services wrote.\n",
+            style.red(&count(n, "difference"))
         ),
         (n, false) => format!("{} between {source} and {target}.\n", style.red(&count(n, "difference"))),
     });
@@ -364,9 +386,22 @@ pub fn returning(plan: &Plan, back: &Back, carrying: &Carrying) -> String {
 pub fn returned(migrated: &Migrated, returning: &Returning, style: Style) -> String {
     let data = migrated.data.display();
     let mut text = match &returning.back.to {
-        Destination::Now => return self::migrated(migrated, style) + &carried(&returning.carrying),
-        Destination::Freeze => format!("{data} is as it was at the cut-over.\n"),
-        Destination::Archive(path) => format!("{data} is as it is in {}.\n", path.display()),
+        Destination::Now => {
+            let left_out = match returning.is_complete() {
+                true => String::new(),
+                false => {
+                    style.red("NOT every change was carried back:")
+                        + " what is listed so is as it was at the cut-over.\n"
+                }
+            };
+            return self::migrated(migrated, style) + &left_out + &carried(&returning.carrying);
+        }
+        Destination::Freeze => {
+            format!("{data} is as it was at the cut-over; what was written since is NOT in it.\n")
+        }
+        Destination::Archive(path) => {
+            format!("{data} is as it is in {}; what was written since is NOT in it.\n", path.display())
+        }
     };
     for kept in [&migrated.vault, &migrated.aside] {
         if kept.exists() {
@@ -409,7 +444,10 @@ fn listed(label: &str, nothing: &str, carrying: &Carrying) -> String {
         }
     }
     for (what, paths) in [("cannot be read", &carrying.unreadable), ("cannot be kept", &carrying.left_behind)] {
-        text.extend(paths.first.iter().map(|path| format!("  {what:<14} {path}\n")));
+        text.extend(paths.first.iter().take(LISTED).map(|path| format!("  {what:<14} {path}\n")));
+        if paths.count > LISTED as u64 {
+            text.push_str(&format!("  {:<14} and {} more\n", "", paths.count - LISTED as u64));
+        }
     }
     text
 }

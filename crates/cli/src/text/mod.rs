@@ -6,6 +6,7 @@ mod backup;
 mod catalog;
 mod config;
 mod migrate;
+pub mod next_command;
 mod restore;
 
 pub use amount::{amount, count, duration, local};
