@@ -29,8 +29,8 @@ mod survey;
 pub use carry::{Carry, Carrying, Fresh, Paths, Point, Porter};
 pub use engine::{
     BackedUp, CaughtUp, CutOver, Finished, Found, Frozen, Healthy, Migration, Outcome, Phase, Planned, Quiescing,
-    Rollback, Round, Side, Status, Stopped, Stuck, Verification, Verified, Window, begin, find, recover, status,
-    verify,
+    Rollback, Round, Side, Status, Stopped, Stuck, Verification, Verified, Window, begin, change_aside, find, recover,
+    status, unreadable, verify,
 };
 pub use error::MigrateError;
 pub use fence::{Fence, FenceError, Fenced, Guard};

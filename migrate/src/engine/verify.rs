@@ -45,7 +45,9 @@ pub fn change_aside(place: &Place, host: &dyn Host) -> Result<Option<String>, Mi
 
 impl Migration<'_> {
     fn change_aside(&mut self) -> Result<Option<String>, MigrateError> {
-        if self.plan.direction == Direction::Decrypt || !self.history().is_committed() {
+        let history = self.history();
+        // Trying to carry changes back, and undoing it, touches them, too.
+        if self.plan.direction == Direction::Decrypt || !history.is_committed() || history.was_to_go_back() {
             return Ok(None);
         }
         self.phase("looking at the originals");

@@ -9,11 +9,11 @@ use serde::Serialize;
 use strongroom_format::CONF_NAME;
 use strongroom_migrate::{
     Accepted, Back, Carried, Carrying, Destination, Direction, Finalizing, Found, Gone, Mark, MigrateError, Migration,
-    Outcome, Plan, Side, State, Status, Window, begin, find, recover as put_right, status as status_of,
-    verify as verify_all,
+    Outcome, Plan, Side, State, Status, Window, begin, change_aside, find, recover as put_right, status as status_of,
+    unreadable, verify as verify_all,
 };
 use strongroom_secret::{Passphrase, SecretError};
-use strongroom_tree::{Comparison, Filter, LocalTree, compare as compare_trees};
+use strongroom_tree::{Comparison, Difference, Filter, LocalTree, compare as compare_trees};
 
 use super::{Preview, Request, Secrets, World, host::RealHost, mounter::mounter, secret::Keyring, stage, which};
 use crate::{
@@ -173,7 +173,7 @@ pub struct Verified {
     pub differences: Vec<String>,
     /// Whether all of the vault was decrypted as well, by other code.
     pub is_decrypted: bool,
-    /// What does not decrypt.
+    /// What is no doing of services: what does not decrypt, or cannot be read, or was changed among the originals.
     pub damaged: Vec<String>,
     /// Whether nothing was found that should not be.
     pub ok: bool,
@@ -188,8 +188,9 @@ pub fn verify(context: &Context, world: &World, dir: Option<&Path>, secrets: Sec
     perform(context, "migrate.verify", &found.plan.data, |account| {
         stage::clear(&found.plan.stage)?;
         if is_in_use(&found, &host)? {
-            let compared = compare(context, &found.plan.aside, &found.plan.data)?;
-            return Ok(Verified { is_live: true, ok: true, ..compared });
+            let verified = compare_in_use(context, &found, &host)?;
+            account.note("ok", verified.ok);
+            return Ok(verified);
         }
         let verification = verify_all(&found.place, &host)?;
         let ok = verification.is_sound();
@@ -212,22 +213,37 @@ fn is_in_use(found: &Found, host: &RealHost) -> Result<bool, ActionError> {
     Ok(status.committed && status.mounted == Some(true) && found.plan.aside.is_dir())
 }
 
+/// While services write: what differs is expected, and what is damaged, or was changed among the originals, is not.
+fn compare_in_use(context: &Context, found: &Found, host: &RealHost) -> Result<Verified, ActionError> {
+    let (aside, data) = (&found.plan.aside, &found.plan.data);
+    let differences = differences(context, aside, data)?;
+    let mut damaged = unreadable(&differences);
+    damaged.extend(change_aside(&found.place, host)?);
+    Ok(Verified { is_live: true, ok: damaged.is_empty(), damaged, ..verified(aside, data, &differences) })
+}
+
 /// Compares two directories, every byte and all metadata.
 pub fn compare(context: &Context, source: &Path, target: &Path) -> Result<Verified, ActionError> {
+    Ok(verified(source, target, &differences(context, source, target)?))
+}
+
+fn differences(context: &Context, source: &Path, target: &Path) -> Result<Vec<Difference>, ActionError> {
     let open = |path: &Path| LocalTree::open(path).map_err(MigrateError::from);
     let how = Comparison { workers: context.workers, plainly: true, ..Comparison::default() };
     let (first, second) = (open(source)?, open(target)?);
-    let found = compare_trees(&first, &second, &Filter::everything(), &how, &*context.observer);
-    let differences: Vec<_> = found.iter().map(ToString::to_string).collect();
-    Ok(Verified {
+    Ok(compare_trees(&first, &second, &Filter::everything(), &how, &*context.observer))
+}
+
+fn verified(source: &Path, target: &Path, differences: &[Difference]) -> Verified {
+    Verified {
         source: source.to_owned(),
         target: target.to_owned(),
         is_live: false,
         ok: differences.is_empty(),
-        differences,
+        differences: differences.iter().map(ToString::to_string).collect(),
         is_decrypted: false,
         damaged: Vec::new(),
-    })
+    }
 }
 
 /// What going back carries home, and what became of it.
@@ -341,6 +357,9 @@ pub fn finalize(
     stage::clear(&found.plan.stage)?;
     host.prove(&found.plan)?;
     let mut migration = Migration::open(&found.place, &host)?;
+    if !dry_run {
+        migration.put_right()?;
+    }
     let preview = migration.preview_finalize()?;
     if dry_run {
         return Ok(Finalized { preview, gone: None, migrated: None });
