@@ -76,6 +76,10 @@ impl Migration<'_> {
     }
 
     /// The same as [`recover`] does, for whoever is about to do something else.
+    pub fn put_right(&mut self) -> Result<(), MigrateError> {
+        self.look_after_crash()
+    }
+
     pub(crate) fn look_after_crash(&mut self) -> Result<(), MigrateError> {
         self.restore(When::Now)
     }

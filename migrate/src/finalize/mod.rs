@@ -99,12 +99,12 @@ const SAMPLES: usize = 256;
 const HEADROOM: u64 = 1 << 30;
 
 impl Migration<'_> {
-    /// Makes all checks, and tells what would be erased and what keeps it from being. Nothing is changed.
+    /// Makes all checks, and tells what would be erased and what keeps it from being. Nothing is changed: a vault that is not
+    /// mounted, as it should be, is told. [`Migration::put_right`] mounts it.
     pub fn preview_finalize(&mut self) -> Result<Finalizing, MigrateError> {
         if self.state() != State::Soak {
             return Err(MigrateError::NotNow { state: self.state(), verb: "finalized" });
         }
-        self.look_after_crash()?;
         let found = self.check_all()?;
         let (entries, bytes, verdict) = match self.plan.direction {
             Direction::Encrypt => {

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use strongroom_migrate::{Accepted, Check, Ledger, MigrateError, Migration, State};
+use strongroom_migrate::{Accepted, Check, Ledger, MigrateError, Migration, State, change_aside};
 
 use super::erasing::{WHATEVER, claim_erased, finalize, in_soak};
 use crate::support::{Machine, World, listing, needs_root};
@@ -170,4 +170,30 @@ fn the_originals_are_kept_as_long_as_was_planned() {
     let error = finalize(&world, &machine).unwrap_err();
     assert!(matches!(error, MigrateError::TooSoon { .. }), "{error}");
     assert_eq!(listing(&world.plan.aside), world.before);
+}
+
+#[test]
+fn looking_at_what_would_be_erased_mounts_nothing() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let world = in_soak();
+    world.reboot();
+    let machine = Machine::new(&world);
+    let mut migration = Migration::open(&world.place(), &machine).unwrap();
+    let preview = migration.preview_finalize().unwrap();
+    assert!(!world.is_vault(), "it is as it was");
+    assert!(preview.checks.iter().any(|(check, why)| *check == Check::Services && why.is_some()), "{preview:?}");
+}
+
+#[test]
+fn an_original_that_was_changed_is_told_by_verifying() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let world = in_soak();
+    let machine = Machine::new(&world);
+    assert_eq!(change_aside(&world.place(), &machine).unwrap(), None);
+    fs::write(world.plan.aside.join("a/b/two"), b"TWO").unwrap();
+    assert!(change_aside(&world.place(), &machine).unwrap().unwrap().contains("a/b/two"));
 }
