@@ -5,10 +5,12 @@ use std::{fmt, io};
 use strongroom_actions::{
     ActionError, MountError, UmountError,
     backup::{ArchiveError, BackupError},
-    migrate::{HostError, MigrateError, Preview, Trouble},
+    migrate::{HostError, MigrateError, Preview, State, Trouble},
     ready::LaunchError,
 };
 use strongroom_secret::SecretError;
+
+use crate::text::sentence;
 
 /// What the passphrase of a vault is called that is backed up while it is not mounted.
 pub const VAULT_PASSPHRASE: &str = "passphrase of the vault";
@@ -309,7 +311,15 @@ impl From<MigrateError> for Failure {
             MigrateError::RolledBack { .. } => {
                 (Exit::WENT_BACK, Some("The vault is kept. When the cause is gone, begin anew.".into()))
             }
-            MigrateError::NotNow { .. } => (Exit::REFUSED, Some("See how far it is: strongroom migrate status".into())),
+            MigrateError::NotNow { state, verb } => return not_now(state, verb),
+            MigrateError::Broken { ref why, .. } => {
+                let message = format!("{why}; nothing was changed");
+                let hint = "See how it stands: strongroom migrate status".to_owned();
+                return Failure::with(Exit::FAILURE, message, Some(hint));
+            }
+            MigrateError::TooSoon { .. } => {
+                (Exit::FAILURE, Some(format!("To go back: {ROLLBACK}; after that time: strongroom migrate finalize")))
+            }
             _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)
@@ -317,6 +327,20 @@ impl From<MigrateError> for Failure {
 }
 
 const RESUME: &str = "strongroom migrate resume";
+
+/// What cannot be done from where it is, in words. Where it is over, there is none that it could be done to.
+fn not_now(state: State, verb: &str) -> Failure {
+    let how = match state {
+        State::RolledBack => "it has gone back already",
+        State::Done => "it is finished, and the originals are erased",
+        _ => {
+            let message = format!("the migration cannot be {verb} now: it is at: {}", sentence(state));
+            return Failure::new(Exit::REFUSED, message).hint("See how far it is: strongroom migrate status");
+        }
+    };
+    Failure::new(Exit::NO_MIGRATION, format_args!("there is no migration that could be {verb}: {how}"))
+        .hint("Nothing is to be done. Before another one is begun: strongroom migrate status")
+}
 
 const ROLLBACK: &str = "strongroom migrate rollback";
 
@@ -550,6 +574,29 @@ mod tests {
 
     fn hint_of(error: impl Into<ActionError>) -> String {
         Failure::from(error.into()).hint.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_uses_the_mount_keeps_changes_from_being_carried_back_and_is_busy() {
+        let held = MigrateError::Held { path: "/srv/app".into(), who: vec!["process 7 (sleep)".into()] };
+        let failure = Failure::from(MigrateError::NotCarried { cause: held.into() });
+        assert_eq!(failure.exit, Exit::BUSY);
+        assert!(failure.hint.unwrap().ends_with("strongroom migrate rollback"));
+        assert!(failure.message.ends_with("the services go on with the vault"));
+    }
+
+    #[test]
+    fn what_cannot_be_carried_back_can_be_left() {
+        let (unreadable, unholdable) = Default::default();
+        let failure = MigrateError::NotCarried { cause: MigrateError::Obstructed { unreadable, unholdable }.into() };
+        assert!(hint_of(failure).contains("--leave-obstacles"));
+    }
+
+    #[test]
+    fn what_is_over_cannot_be_taken_back_again_and_that_is_told_in_words() {
+        let failure = Failure::from(MigrateError::NotNow { state: State::RolledBack, verb: "rolled back" });
+        assert_eq!(failure.exit, Exit::NO_MIGRATION);
+        assert!(!failure.message.contains("RolledBack"), "{}", failure.message);
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn next(state: State, data: &Path, kept: &str) -> Option<String> {
 }
 
 /// How far a state is, as the end of "it is at".
-fn sentence(state: State) -> &'static str {
+pub fn sentence(state: State) -> &'static str {
     match state {
         State::Planned => "planned, nothing is done yet",
         State::Ready => "checked, nothing is changed yet",
@@ -338,7 +338,8 @@ fn way_back(rollback: Rollback) -> &'static str {
 
 /// What a comparison found.
 pub fn differing(found: &Verified, style: Style) -> String {
-    let mut text: String = found.damaged.iter().map(|what| format!("{} {what}\n", style.red("damaged:"))).collect();
+    let mut text: String =
+        found.damaged.iter().take(LISTED).map(|what| format!("{} {what}\n", style.red("damaged:"))).collect();
     text.extend(found.differences.iter().take(LISTED).map(|what| format!("{what}\n")));
     if found.differences.len() > LISTED {
         text.push_str(&format!("and {} more; --json lists them\n", found.differences.len() - LISTED));
@@ -529,5 +530,48 @@ mod tests {
         }
         assert!(next(State::Soak).unwrap().contains("finalize /srv/app"));
         assert_eq!(next(State::Done), None);
+    }
+
+    #[test]
+    fn what_was_not_carried_back_is_told_and_is_not_every_change() {
+        let migrated = Migrated {
+            id: "1".into(),
+            data: "/srv/app".into(),
+            vault: "/nowhere/app.vault".into(),
+            aside: "/nowhere/.app.orig".into(),
+            direction: Direction::Encrypt,
+            state: State::RolledBack,
+            windows: Vec::new(),
+        };
+        let mut carrying = Carrying::default();
+        (carrying.unreadable.count, carrying.unreadable.first) = (1, vec!["newbig: damaged".into()]);
+        let mut returning = Returning { back: Back::default(), carrying, lost: None, migrated: Some(migrated.clone()) };
+        let told = returned(&migrated, &returning, Style::PLAIN);
+        assert!(told.contains("NOT every change") && told.contains("newbig"), "{told}");
+        assert!(told.contains("There is no vault"), "{told}");
+        returning.back.to = Destination::Freeze;
+        assert!(returned(&migrated, &returning, Style::PLAIN).contains("what was written since is NOT in it"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_what_services_wrote() {
+        let unreadable = vec!["a: the second cannot be read: Transport endpoint is not connected".to_owned()];
+        let found = Verified {
+            source: "/o".into(),
+            target: "/d".into(),
+            is_live: true,
+            differences: unreadable.clone(),
+            is_decrypted: false,
+            damaged: unreadable,
+            ok: false,
+        };
+        assert!(!differing(&found, Style::PLAIN).contains("services have written"));
+    }
+
+    #[test]
+    fn plaintext_that_stays_after_a_decryption_was_taken_back_is_told_with_how_it_goes() {
+        let aside = std::env::temp_dir();
+        assert!(plaintext_copy(Direction::Decrypt, &aside).unwrap().contains("shred"));
+        assert_eq!(plaintext_copy(Direction::Encrypt, &aside), None);
     }
 }
