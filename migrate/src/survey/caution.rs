@@ -84,7 +84,11 @@ pub enum Caution {
         kind: String,
     },
     /// Somebody who is no service.
-    #[error("{} uses the data and is none of the services; it has to be gone when they are stopped", who.join("; "))]
+    #[error(
+        "{} uses the data and is not known to be one of the services (of one by commands, no processes are known); it has \
+         to be gone when they are stopped",
+        who.join("; ")
+    )]
     Held {
         /// Who, and what each holds.
         who: Vec<String>,

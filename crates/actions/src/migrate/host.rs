@@ -65,7 +65,8 @@ impl RealHost {
         }
     }
 
-    fn has_nobody_for_the_key(&self, plan: &Plan) -> bool {
+    /// Whether the recovery key of a new vault could be handed over to nobody, and that was not accepted.
+    pub(super) fn has_nobody_for_the_key(&self, plan: &Plan) -> bool {
         let is_waived = plan.accepted.contains(&Accepted::WithoutCheck(Check::RecoveryKey));
         let has_nobody = matches!(self.vaults.keyring.handover(), Handover::Nobody);
         has_nobody && plan.recovery_key_file.is_none() && !is_waived

@@ -70,6 +70,10 @@ pub fn migrate(
         return Err(ActionError::Refused(Box::new(preview)));
     }
     if dry_run {
+        if plan.direction == Direction::Encrypt && host.has_nobody_for_the_key(&plan) {
+            let what = "this would not begin: nobody is there to be shown the recovery key";
+            context.warn(format!("{what}; give --recovery-key-file, or --accept without-recovery-key"));
+        }
         return Ok(Begun { preview, migrated: None });
     }
     consent(&preview)?;

@@ -43,7 +43,7 @@ pub enum Problem {
     Unsuitable(&'static str),
     /// It was told to stop, and did not in time. It was not killed.
     #[error(
-        "it was told to stop, and still ran after {} s{}; stop it yourself, or allow it more time",
+        "it was told to stop, and still ran after {:.1} s{}; stop it yourself, or allow it more time",
         waited.as_secs_f32(), processes(pids)
     )]
     StillRuns {
