@@ -278,7 +278,12 @@ impl BootMounter {
     }
 
     fn mount_in_background(&self, plan: &Plan) -> Result<(), HostError> {
-        let attempted = self.mounting(plan);
+        let attempted = match &plan.boot_secret {
+            // It may be older than the vault's.
+            BootSecret::File(path) => format!("{} with the passphrase in {}", self.mounting(plan), path.display()),
+            BootSecret::Command(command) => format!("{} with the passphrase from `{command}`", self.mounting(plan)),
+            BootSecret::Asked | BootSecret::Credential(_) => self.mounting(plan),
+        };
         let arguments = boot::background(plan).map_err(because(&attempted))?;
         let asked = plan.boot_secret == BootSecret::Asked;
         let passphrase = asked
