@@ -21,6 +21,7 @@ fn noting(unless: &str, health: &str) -> Moving {
     let (data, running) = (moving.data().display().to_string(), at("running"));
     let held = |verb: &str| format!("touch {0}in-{verb}; while test -e {0}hold-{verb}; do sleep 0.02; done", at(""));
     let script = |words: String| format!("[\"/bin/sh\", \"-c\", {words:?}]");
+    let health = health.replace("DATA", &data);
     moving.configure(&format!(
         "[[service]]\nname = \"simple\"\nstart = {}\nstop = {}\nstatus = {}\n{health}",
         script(format!(
@@ -62,7 +63,9 @@ fn a_service_that_is_not_healthy_on_the_vault_is_carried_back_with_what_it_wrote
     if !has(MIGRATES) {
         return;
     }
-    let moving = noting("", "[[health]]\nname = \"well\"\ncommand = [\"/bin/sh\", \"-c\", \"exit 1\"]\n");
+    // Well enough for the migration to begin.
+    let health = "[[health]]\nname = \"well\"\ncommand = [\"/bin/sh\", \"-c\", \"! mountpoint -q DATA\"]\n";
+    let moving = noting("", health);
     let arguments = ["--yes", "--no-backup", "--health", "exec:well", "--health-timeout", "2s"];
     let told = ends(&mut moving.migrate("encrypt", &arguments), code::WENT_BACK);
     assert!(told["error"]["message"].as_str().unwrap().contains("every change was carried back"), "{told:#}");

@@ -46,7 +46,7 @@ def power_case(matrix, kind, call, number):
         child.wait()
         end_servers(case)
         unmount_below(disk)
-        subprocess.run(["umount", disk], check=True)
+        unmount(disk)
         subprocess.run(["mount", "-o", "loop", image, disk], check=True)
         reboot(case)
     finally:
@@ -89,3 +89,12 @@ def wait_stopped(child):
                 continue
         time.sleep(0.005)
     return []
+
+
+def unmount(disk):
+    """As soon as those that were killed have let go of it."""
+    until = time.monotonic() + 20
+    while subprocess.run(["umount", disk], capture_output=True).returncode != 0:
+        if time.monotonic() > until:
+            raise Failed("the file system whose power was cut is still in use")
+        time.sleep(0.05)
