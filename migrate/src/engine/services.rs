@@ -111,10 +111,14 @@ impl Plan {
     }
 
     /// What speaks against it: a health check that fails while nothing has been done yet would fail on either side, and
-    /// nobody could tell that from what a migration has broken.
+    /// nobody could tell that from what a migration has broken. To be well once is enough; services that do not run are
+    /// expected to be ill.
     pub fn refuse_unwell(&self, host: &dyn Host) -> Result<Option<Refusal>, MigrateError> {
-        let checks = self.healthchecks()?;
-        if checks.is_empty() {
+        let checks: Vec<_> =
+            self.healthchecks()?.into_iter().map(|check| Healthcheck { successes: 1, ..check }).collect();
+        let services = host.services(self)?;
+        let is_down = |service: &Box<dyn Service>| service.state().is_ok_and(|now| !now.is_active);
+        if checks.is_empty() || (!services.is_empty() && services.iter().all(is_down)) {
             return Ok(None);
         }
         let found = host.await_health(&checks, &[], &[], None, self.health_timeout.min(BEFOREHAND));
