@@ -117,8 +117,9 @@ impl Plan {
         let checks: Vec<_> =
             self.healthchecks()?.into_iter().map(|check| Healthcheck { successes: 1, ..check }).collect();
         let services = host.services(self)?;
-        let is_down = |service: &Box<dyn Service>| service.state().is_ok_and(|now| !now.is_active);
-        if checks.is_empty() || (!services.is_empty() && services.iter().all(is_down)) {
+        let mut states = services.iter().map(|service| service.state());
+        let are_down = !services.is_empty() && states.all(|state| state.is_ok_and(|now| !now.is_active));
+        if checks.is_empty() || are_down {
             return Ok(None);
         }
         let found = host.await_health(&checks, &[], &[], None, self.health_timeout.min(BEFOREHAND));
