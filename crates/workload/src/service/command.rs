@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Commands, Problem, Running, Service, ServiceSpec, Snapshot, deadline::Deadline};
+use super::{Commands, Problem, Running, ServiceSpec, Snapshot, backend::Backend, deadline::Deadline};
 use crate::{Hook, WorkloadError, run};
 
 /// A service that the operator's own commands manage.
@@ -41,7 +41,25 @@ impl Command {
         }
     }
 
-    fn bring_down(&self, deadline: &Deadline) -> Result<(), Problem> {
+    fn failure(&self, status: ExitStatus) -> Problem {
+        Problem::Failed {
+            detail: format!("its start command ended with {status}"),
+            remedy: format!("run `{}` to see what it says", self.commands.start.join(" ")),
+        }
+    }
+}
+
+impl Backend for Command {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
+    fn look(&self) -> Result<Snapshot, Problem> {
+        let (was_running, _) = self.is_running()?;
+        Ok(Snapshot { spec: self.spec.clone(), was_running, pids: Vec::new(), facts: BTreeMap::new() })
+    }
+
+    fn bring_down(&self, _: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
         if !self.is_running()?.0 {
             return Ok(());
         }
@@ -58,7 +76,7 @@ impl Command {
         Ok(())
     }
 
-    fn bring_up(&self, deadline: &Deadline) -> Result<(), Problem> {
+    fn bring_up(&self, _: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
         if self.is_running()?.0 {
             return Ok(());
         }
@@ -81,40 +99,8 @@ impl Command {
         }
     }
 
-    fn failure(&self, status: ExitStatus) -> Problem {
-        Problem::Failed {
-            detail: format!("its start command ended with {status}"),
-            remedy: format!("run `{}` to see what it says", self.commands.start.join(" ")),
-        }
-    }
-}
-
-impl Service for Command {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        let (was_running, _) = self.is_running().map_err(|problem| problem.of(&self.spec))?;
-        Ok(Snapshot { spec: self.spec.clone(), was_running, pids: Vec::new(), facts: BTreeMap::new() })
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_down(&Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_up(&Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        let (is_active, detail) = self.is_running().map_err(|problem| problem.of(&self.spec))?;
+    fn ask(&self) -> Result<Running, Problem> {
+        let (is_active, detail) = self.is_running()?;
         Ok(Running { is_active, detail, ..Running::default() })
     }
 }

@@ -1,5 +1,6 @@
 //! The programs that use the data, as services: what runs now, stopping it, starting exactly that again.
 
+mod backend;
 mod command;
 mod connect;
 mod container;

@@ -6,17 +6,16 @@ use std::{
     fs, io,
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{
-    Problem, Running, Service, ServiceSpec, Snapshot,
+    Problem, Running, ServiceSpec, Snapshot,
+    backend::Backend,
     deadline::Deadline,
     process::{self, Process},
 };
-use crate::WorkloadError;
 
 /// A process whose number is in a file.
 pub(super) struct Pidfile {
@@ -60,6 +59,12 @@ impl Pidfile {
             remedy: "Name the file into which the service writes the number of its process",
         }
     }
+}
+
+impl Backend for Pidfile {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
 
     fn look(&self) -> Result<Snapshot, Problem> {
         let (process, _) = self.find()?;
@@ -84,40 +89,18 @@ impl Pidfile {
         }
     }
 
+    /// That it runs is all that can be asked for: somebody else has to start it.
+    fn bring_up(&self, _: &Snapshot, _: &Deadline) -> Result<(), Problem> {
+        match self.find()? {
+            (Some(_), _) => Ok(()),
+            (None, _) => Err(Problem::NotStartable),
+        }
+    }
+
     fn ask(&self) -> Result<Running, Problem> {
         let (process, detail) = self.find()?;
         let pids = process::numbers(&family(process));
         Ok(Running { is_active: process.is_some(), pids, restarts: None, detail: detail.to_owned() })
-    }
-}
-
-impl Service for Pidfile {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        self.look().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    /// That it runs is all that can be asked for: somebody else has to start it.
-    fn start(&self, was: &Snapshot, _: Duration) -> Result<(), WorkloadError> {
-        let runs = || self.find().map(|(process, _)| process.is_some()).map_err(|problem| problem.of(&self.spec));
-        match !was.was_running || runs()? {
-            true => Ok(()),
-            false => Err(Problem::NotStartable.of(&self.spec)),
-        }
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        self.ask().map_err(|problem| problem.of(&self.spec))
     }
 
     fn is_startable(&self) -> bool {

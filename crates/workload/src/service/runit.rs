@@ -7,11 +7,9 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use super::{Problem, Running, Service, ServiceSpec, Snapshot, deadline::Deadline, process};
-use crate::WorkloadError;
+use super::{Problem, Running, ServiceSpec, Snapshot, backend::Backend, deadline::Deadline, process};
 
 /// A service directory.
 pub(super) struct Runit {
@@ -73,6 +71,16 @@ impl Runit {
         fifo.write_all(&[word]).map_err(Problem::refused("telling runsv"))
     }
 
+    fn is_down(&self) -> Result<bool, Problem> {
+        self.status().map(|status| status.what == What::Down && !status.is_wanted)
+    }
+}
+
+impl Backend for Runit {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
     fn look(&self) -> Result<Snapshot, Problem> {
         let status = self.status()?;
         let facts = BTreeMap::from([(WANTED.to_owned(), status.is_wanted.to_string())]);
@@ -98,10 +106,6 @@ impl Runit {
             left if left.is_empty() => Ok(()),
             pids => Err(Problem::StillRuns { waited: deadline.waited(), pids }),
         }
-    }
-
-    fn is_down(&self) -> Result<bool, Problem> {
-        self.status().map(|status| status.what == What::Down && !status.is_wanted)
     }
 
     fn bring_up(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
@@ -131,34 +135,6 @@ impl Runit {
         let status = self.status()?;
         let pids = process::numbers(&process::families(status.pid.as_slice()));
         Ok(Running { is_active: status.what == What::Runs, pids, restarts: None, detail: status.detail() })
-    }
-}
-
-impl Service for Runit {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        self.look().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_up(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        self.ask().map_err(|problem| problem.of(&self.spec))
     }
 }
 

@@ -10,14 +10,12 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use self::engine::{Container, Engine, Policy};
-use super::{Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, deadline::Deadline, process};
-use crate::WorkloadError;
+use super::{Problem, Running, ServiceSpec, Snapshot, Surroundings, backend::Backend, deadline::Deadline, process};
 
 /// Containers that are stopped and started together.
 pub(super) struct Containers {
@@ -77,6 +75,22 @@ impl Containers {
         Ok(found)
     }
 
+    fn running(&self, containers: &[Container]) -> Running {
+        let details: Vec<_> = containers.iter().map(Container::detail).collect();
+        Running {
+            is_active: !containers.is_empty() && containers.iter().all(Container::is_well),
+            pids: containers.iter().flat_map(Container::pids).collect(),
+            restarts: Some(containers.iter().map(|container| container.restart_count).sum()),
+            detail: details.join(", "),
+        }
+    }
+}
+
+impl Backend for Containers {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
     fn look(&self) -> Result<Snapshot, Problem> {
         let engine = Engine::at(&self.surroundings);
         let mut running = self.find(&engine)?;
@@ -129,16 +143,6 @@ impl Containers {
         Ok(())
     }
 
-    fn running(&self, containers: &[Container]) -> Running {
-        let details: Vec<_> = containers.iter().map(Container::detail).collect();
-        Running {
-            is_active: !containers.is_empty() && containers.iter().all(Container::is_well),
-            pids: containers.iter().flat_map(Container::pids).collect(),
-            restarts: Some(containers.iter().map(|container| container.restart_count).sum()),
-            detail: details.join(", "),
-        }
-    }
-
     /// Of a compose file only those that run now are asked after: which others should is not known.
     fn ask(&self) -> Result<Running, Problem> {
         let mut found = self.find(&Engine::at(&self.surroundings))?;
@@ -159,31 +163,9 @@ impl Containers {
             }
         }
     }
-}
 
-impl Service for Containers {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        self.look().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        self.bring_up(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        self.ask().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn state_of(&self, was: &Snapshot) -> Result<Running, WorkloadError> {
-        self.ask_after(was).map_err(|problem| problem.of(&self.spec))
+    fn concerns(&self, _: &Snapshot) -> bool {
+        true
     }
 }
 

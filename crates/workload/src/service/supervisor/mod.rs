@@ -5,15 +5,15 @@
 
 mod rpc;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use self::rpc::{Info, Rpc};
 use super::{
-    Problem, Running, Service, ServiceSpec, Snapshot, Surroundings,
+    Problem, Running, ServiceSpec, Snapshot, Surroundings,
+    backend::Backend,
     deadline::Deadline,
     process::{self, Process},
 };
-use crate::WorkloadError;
 
 /// A program of supervisord, or a group of them.
 pub(super) struct Supervisor {
@@ -42,6 +42,44 @@ impl Supervisor {
             }),
             false => Ok(found),
         }
+    }
+
+    /// Starts a process, and waits until supervisord counts it as running. One that is still stopping is waited for.
+    fn raise(&self, rpc: &Rpc, name: &str, deadline: &Deadline) -> Result<(), Problem> {
+        let mut is_told = false;
+        loop {
+            let all = rpc.processes()?;
+            let info = all.into_iter().find(|info| info.full_name() == name);
+            let info = info.ok_or(Problem::Unknown {
+                manager: "supervisord".into(),
+                remedy: "was it taken out of its configuration?",
+            })?;
+            match info.state.as_str() {
+                "RUNNING" => return Ok(()),
+                "FATAL" | "EXITED" | "BACKOFF" if is_told => return Err(failure(&info)),
+                "STOPPED" | "EXITED" | "FATAL" if !is_told => {
+                    rpc.start(name)?;
+                    is_told = true;
+                }
+                "STARTING" | "BACKOFF" => is_told = true,
+                _ => {}
+            }
+            if !deadline.pause() {
+                return Err(Problem::NotUp { waited: deadline.waited(), detail: info.detail() });
+            }
+        }
+    }
+
+    fn those_that_ran(&self, rpc: &Rpc, was: &Snapshot) -> Result<Vec<Info>, Problem> {
+        let ran: Vec<_> = was.facts.get(RAN).map(String::as_str).unwrap_or_default().lines().collect();
+        let found = self.find(rpc)?;
+        Ok(found.into_iter().filter(|info| ran.contains(&info.full_name().as_str())).collect())
+    }
+}
+
+impl Backend for Supervisor {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
     }
 
     fn look(&self) -> Result<Snapshot, Problem> {
@@ -87,74 +125,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts a process, and waits until supervisord counts it as running. One that is still stopping is waited for.
-    fn raise(&self, rpc: &Rpc, name: &str, deadline: &Deadline) -> Result<(), Problem> {
-        let mut is_told = false;
-        loop {
-            let all = rpc.processes()?;
-            let info = all.into_iter().find(|info| info.full_name() == name);
-            let info = info.ok_or(Problem::Unknown {
-                manager: "supervisord".into(),
-                remedy: "was it taken out of its configuration?",
-            })?;
-            match info.state.as_str() {
-                "RUNNING" => return Ok(()),
-                "FATAL" | "EXITED" | "BACKOFF" if is_told => return Err(failure(&info)),
-                "STOPPED" | "EXITED" | "FATAL" if !is_told => {
-                    rpc.start(name)?;
-                    is_told = true;
-                }
-                "STARTING" | "BACKOFF" => is_told = true,
-                _ => {}
-            }
-            if !deadline.pause() {
-                return Err(Problem::NotUp { waited: deadline.waited(), detail: info.detail() });
-            }
-        }
+    fn ask(&self) -> Result<Running, Problem> {
+        Ok(running(&self.find(&Rpc::at(&self.surroundings))?))
     }
 
-    fn those_that_ran(&self, rpc: &Rpc, was: &Snapshot) -> Result<Vec<Info>, Problem> {
-        let ran: Vec<_> = was.facts.get(RAN).map(String::as_str).unwrap_or_default().lines().collect();
-        let found = self.find(rpc)?;
-        Ok(found.into_iter().filter(|info| ran.contains(&info.full_name().as_str())).collect())
-    }
-}
-
-impl Service for Supervisor {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        self.look().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
+    fn ask_after(&self, was: &Snapshot) -> Result<Running, Problem> {
         match was.was_running {
-            true => self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
+            true => Ok(running(&self.those_that_ran(&Rpc::at(&self.surroundings), was)?)),
+            false => self.ask(),
         }
-    }
-
-    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        match was.was_running {
-            true => self.bring_up(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec)),
-            false => Ok(()),
-        }
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        let found = self.find(&Rpc::at(&self.surroundings)).map_err(|problem| problem.of(&self.spec))?;
-        Ok(running(&found))
-    }
-
-    fn state_of(&self, was: &Snapshot) -> Result<Running, WorkloadError> {
-        let rpc = Rpc::at(&self.surroundings);
-        let found = match was.was_running {
-            true => self.those_that_ran(&rpc, was),
-            false => self.find(&rpc),
-        };
-        Ok(running(&found.map_err(|problem| problem.of(&self.spec))?))
     }
 }
 

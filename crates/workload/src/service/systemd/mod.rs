@@ -13,7 +13,6 @@ mod unit;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    time::Duration,
 };
 
 use self::{
@@ -21,8 +20,7 @@ use self::{
     job::{Action, Jobs},
     unit::Unit,
 };
-use super::{Problem, Running, Service, ServiceSpec, Snapshot, Surroundings, deadline::Deadline};
-use crate::WorkloadError;
+use super::{Problem, Running, ServiceSpec, Snapshot, Surroundings, backend::Backend, deadline::Deadline};
 
 pub use manage::SystemdManager;
 
@@ -75,30 +73,6 @@ impl Systemd {
         Unit::load(bus, &self.name).map_err(Problem::refused("asking for it"))
     }
 
-    fn look(&self) -> Result<Snapshot, Problem> {
-        let bus = self.connect()?;
-        let unit = self.unit(&bus)?;
-        self.insist_usable(&unit)?;
-        let (dependants, triggers) = related(&bus, &unit).map_err(Problem::refused("asking what depends on it"))?;
-        let mut facts = BTreeMap::from([
-            (STATE.to_owned(), unit.detail()),
-            (TRIGGERS.to_owned(), triggers.join(" ")),
-            (DEPENDANTS.to_owned(), dependants.join(" ")),
-        ]);
-        facts.extend(unit.restarts().map(|restarts| (RESTARTS.to_owned(), restarts.to_string())));
-        if unit.is_called_for() {
-            let file = keep::file(self.scope, &self.surroundings, &unit.id());
-            facts.extend(file.map(|file| (KEPT_DOWN.to_owned(), file.display().to_string())));
-        }
-        if !unit.is_down() {
-            facts.insert(UNIT.to_owned(), unit.id());
-        }
-        let pids = processes(&bus, &unit.id())?;
-        // One that waits for somebody to call has to be stopped as well.
-        let was_running = !unit.is_down() || !triggers.is_empty();
-        Ok(Snapshot { spec: self.spec.clone(), was_running, pids, facts })
-    }
-
     fn insist_usable(&self, unit: &Unit) -> Result<(), Problem> {
         match unit.load_state().as_str() {
             "loaded" if unit.refuses_stop() || unit.refuses_start() => Err(Problem::Unsuitable(
@@ -111,31 +85,6 @@ impl Systemd {
                 remedy: "`systemctl list-units` shows what there is, with --user for a user's",
             }),
             _ => Err(Problem::Unsuitable("its unit file has errors; `systemctl status` says which")),
-        }
-    }
-
-    fn bring_down(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
-        let bus = self.connect()?;
-        let mut jobs = Jobs::listen(&bus)?;
-        for trigger in words(was, TRIGGERS) {
-            jobs.run(Action::Stop, &trigger, deadline)?;
-        }
-        if let Some(file) = was.facts.get(KEPT_DOWN) {
-            keep::down(&bus, Path::new(file))?;
-        }
-        let before = self.unit(&bus)?;
-        if !before.is_down() {
-            jobs.run(Action::Stop, &before.id(), deadline)?;
-        }
-        self.await_down(&bus, &before.id(), was, deadline)?;
-        let after = self.unit(&bus)?;
-        match after.result().as_str() {
-            "timeout" if !before.is_down() => Err(Problem::Killed {
-                manager: "systemd",
-                limit: after.stop_limit(),
-                remedy: "raise TimeoutStopSec= in its unit, so that it can stop by itself",
-            }),
-            _ => Ok(()),
         }
     }
 
@@ -157,23 +106,6 @@ impl Systemd {
                 () => return Err(Problem::StillRuns { waited: deadline.waited(), pids }),
             }
         }
-    }
-
-    fn bring_up(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
-        let bus = self.connect()?;
-        let mut jobs = Jobs::listen(&bus)?;
-        if let Some(file) = was.facts.get(KEPT_DOWN) {
-            keep::no_longer(&bus, Path::new(file))?;
-        }
-        // A socket cannot be started any more when its service runs; and a timer or a path may start it at once.
-        let (sockets, others): (Vec<_>, Vec<_>) = words(was, TRIGGERS).partition(|name| name.ends_with(".socket"));
-        for socket in sockets {
-            self.raise(&bus, &mut jobs, &socket, deadline)?;
-        }
-        for name in words(was, UNIT).chain(words(was, DEPENDANTS)).chain(others) {
-            self.raise(&bus, &mut jobs, &name, deadline)?;
-        }
-        Ok(())
     }
 
     /// Starts a unit, and waits until it is up, or has done what it had to do.
@@ -213,6 +145,78 @@ impl Systemd {
             remedy: format!("see `systemctl {user}status {name}` and `journalctl {user}--unit {name}`"),
         }
     }
+}
+
+impl Backend for Systemd {
+    fn spec(&self) -> &ServiceSpec {
+        &self.spec
+    }
+
+    fn look(&self) -> Result<Snapshot, Problem> {
+        let bus = self.connect()?;
+        let unit = self.unit(&bus)?;
+        self.insist_usable(&unit)?;
+        let (dependants, triggers) = related(&bus, &unit).map_err(Problem::refused("asking what depends on it"))?;
+        let mut facts = BTreeMap::from([
+            (STATE.to_owned(), unit.detail()),
+            (TRIGGERS.to_owned(), triggers.join(" ")),
+            (DEPENDANTS.to_owned(), dependants.join(" ")),
+        ]);
+        facts.extend(unit.restarts().map(|restarts| (RESTARTS.to_owned(), restarts.to_string())));
+        if unit.is_called_for() {
+            let file = keep::file(self.scope, &self.surroundings, &unit.id());
+            facts.extend(file.map(|file| (KEPT_DOWN.to_owned(), file.display().to_string())));
+        }
+        if !unit.is_down() {
+            facts.insert(UNIT.to_owned(), unit.id());
+        }
+        let pids = processes(&bus, &unit.id())?;
+        // One that waits for somebody to call has to be stopped as well.
+        let was_running = !unit.is_down() || !triggers.is_empty();
+        Ok(Snapshot { spec: self.spec.clone(), was_running, pids, facts })
+    }
+
+    fn bring_down(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
+        let bus = self.connect()?;
+        let mut jobs = Jobs::listen(&bus)?;
+        for trigger in words(was, TRIGGERS) {
+            jobs.run(Action::Stop, &trigger, deadline)?;
+        }
+        if let Some(file) = was.facts.get(KEPT_DOWN) {
+            keep::down(&bus, Path::new(file))?;
+        }
+        let before = self.unit(&bus)?;
+        if !before.is_down() {
+            jobs.run(Action::Stop, &before.id(), deadline)?;
+        }
+        self.await_down(&bus, &before.id(), was, deadline)?;
+        let after = self.unit(&bus)?;
+        match after.result().as_str() {
+            "timeout" if !before.is_down() => Err(Problem::Killed {
+                manager: "systemd",
+                limit: after.stop_limit(),
+                remedy: "raise TimeoutStopSec= in its unit, so that it can stop by itself",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn bring_up(&self, was: &Snapshot, deadline: &Deadline) -> Result<(), Problem> {
+        let bus = self.connect()?;
+        let mut jobs = Jobs::listen(&bus)?;
+        if let Some(file) = was.facts.get(KEPT_DOWN) {
+            keep::no_longer(&bus, Path::new(file))?;
+        }
+        // A socket cannot be started any more when its service runs; and a timer or a path may start it at once.
+        let (sockets, others): (Vec<_>, Vec<_>) = words(was, TRIGGERS).partition(|name| name.ends_with(".socket"));
+        for socket in sockets {
+            self.raise(&bus, &mut jobs, &socket, deadline)?;
+        }
+        for name in words(was, UNIT).chain(words(was, DEPENDANTS)).chain(others) {
+            self.raise(&bus, &mut jobs, &name, deadline)?;
+        }
+        Ok(())
+    }
 
     fn ask(&self) -> Result<Running, Problem> {
         let bus = self.connect()?;
@@ -238,31 +242,9 @@ impl Systemd {
         }
         Ok(now)
     }
-}
 
-impl Service for Systemd {
-    fn spec(&self) -> &ServiceSpec {
-        &self.spec
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, WorkloadError> {
-        self.look().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn stop(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        self.bring_down(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn start(&self, was: &Snapshot, within: Duration) -> Result<(), WorkloadError> {
-        self.bring_up(was, &Deadline::after(within)).map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn state(&self) -> Result<Running, WorkloadError> {
-        self.ask().map_err(|problem| problem.of(&self.spec))
-    }
-
-    fn state_of(&self, was: &Snapshot) -> Result<Running, WorkloadError> {
-        self.ask_after(was).map_err(|problem| problem.of(&self.spec))
+    fn concerns(&self, _: &Snapshot) -> bool {
+        true
     }
 }
 
