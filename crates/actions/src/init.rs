@@ -72,6 +72,10 @@ impl RecoveryKey {
         Self(master)
     }
 
+    pub(crate) fn into_master(self) -> MasterKey {
+        self.0
+    }
+
     pub(crate) fn master(&self) -> &MasterKey {
         &self.0
     }

@@ -12,33 +12,70 @@ use std::{
 use strongroom_crypto::OsRandom;
 use strongroom_durable::{AtomicFile, DirLock, LockError};
 use strongroom_event::{Event, Observer};
-use strongroom_format::{CONF_NAME, Ciphers, MasterKey, Superblock, SuperblockError};
+use strongroom_format::{CONF_NAME, Ciphers, Explicit, MasterKey, REVERSE_CONF_NAME, Superblock, SuperblockError};
 use strongroom_mount::mounts;
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::{RealBacking, Vault, VaultOptions};
 
 use crate::ActionError;
 
+/// Where the configuration of a vault is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConfPlace {
+    /// `gocryptfs.conf` in the cipher directory.
+    #[default]
+    InDir,
+    /// `.gocryptfs.reverse.conf` in the directory whose encrypted view is wanted.
+    InPlainDir,
+    /// This file. It is read once and from its beginning to its end, so it may be a pipe.
+    At(PathBuf),
+    /// Nowhere: whoever has the master key tells what else it says. No file is looked at.
+    Told(Explicit),
+}
+
 /// A cipher directory whose configuration was read, and is not unlocked yet.
 pub struct Conf {
     dir: PathBuf,
     path: PathBuf,
+    json: Vec<u8>,
     superblock: Superblock,
 }
 
 impl Conf {
     /// Reads the configuration of the vault in `dir`.
     pub fn read(dir: &Path) -> Result<Self, ActionError> {
+        Self::read_from(dir, &ConfPlace::InDir)
+    }
+
+    /// Reads the configuration of the vault in `dir` from where it is.
+    pub fn read_from(dir: &Path, place: &ConfPlace) -> Result<Self, ActionError> {
         let dir = cipher_dir(dir)?;
-        // The configuration may be kept elsewhere, behind a symbolic link, which is then not to be replaced by a file.
-        let path = match dir.join(CONF_NAME).canonicalize() {
-            Ok(path) => path,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ActionError::NotAVault(dir)),
-            Err(source) => return Err(unusable(&dir, source)),
+        let path = match place {
+            ConfPlace::InDir => dir.join(CONF_NAME),
+            ConfPlace::InPlainDir => dir.join(REVERSE_CONF_NAME),
+            ConfPlace::At(path) => return Self::read_file(dir, path.clone()),
+            ConfPlace::Told(told) => return Self::explicit(&dir, told),
         };
+        // The configuration may be kept elsewhere, behind a symbolic link, which is then not to be replaced by a file.
+        match path.canonicalize() {
+            Ok(path) => Self::read_file(dir, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ActionError::NotAVault(dir)),
+            Err(source) => Err(unusable(&dir, source)),
+        }
+    }
+
+    /// A vault whose configuration is not to be read, since it is lost, or not believed. Its master key opens it.
+    pub fn explicit(dir: &Path, told: &Explicit) -> Result<Self, ActionError> {
+        let dir = cipher_dir(dir)?;
+        let superblock =
+            Superblock::explicit(told).map_err(|source| ActionError::Settings { path: dir.clone(), source })?;
+        Ok(Self { path: dir.clone(), dir, json: Vec::new(), superblock })
+    }
+
+    fn read_file(dir: PathBuf, path: PathBuf) -> Result<Self, ActionError> {
         let json = fs::read(&path).map_err(strongroom_durable::PathError::on("reading", &path))?;
         let superblock = Superblock::parse(&json).map_err(|source| ActionError::Conf { path: path.clone(), source })?;
-        Ok(Self { dir, path, superblock })
+        Ok(Self { dir, path, json, superblock })
     }
 
     /// The cipher directory, absolute.
@@ -51,17 +88,26 @@ impl Conf {
         &self.superblock
     }
 
-    /// The configuration file as it stands there.
-    pub(crate) fn json(&self) -> Result<Vec<u8>, ActionError> {
-        Ok(fs::read(&self.path).map_err(strongroom_durable::PathError::on("reading", &self.path))?)
+    /// The configuration file as it was read.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.json
     }
 
     /// Unwraps the master key.
     pub fn unlock(&self, passphrase: &Passphrase) -> Result<MasterKey, ActionError> {
-        self.superblock.unlock(passphrase).map_err(|error| match error {
+        self.superblock.unlock(passphrase).map_err(|error| self.refused(error))
+    }
+
+    /// Unwraps the master key of a vault whose passphrase a FIDO2 token keeps, with what the token said.
+    pub fn unlock_with_token(&self, secret: &Passphrase) -> Result<MasterKey, ActionError> {
+        self.superblock.unlock_with_token(secret).map_err(|error| self.refused(error))
+    }
+
+    pub(crate) fn refused(&self, error: SuperblockError) -> ActionError {
+        match error {
             SuperblockError::WrongPassphrase => ActionError::WrongPassphrase(self.dir.clone()),
             source => ActionError::Conf { path: self.path.clone(), source },
-        })
+        }
     }
 
     /// Derives what the master key is good for.
@@ -117,7 +163,7 @@ impl Conf {
             file.give_to(old.uid(), old.gid())?;
         }
         file.replace()?;
-        self.superblock = superblock;
+        (self.superblock, self.json) = (superblock, json);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod confirm;
 mod exit;
 mod face;
+mod gocryptfs;
 mod keys;
 mod log;
 mod progress;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
     if let Some((dir, at)) = args::helper::as_stage(&arguments) {
         return ExitCode::from(commands::stage::run(dir, at).code());
+    }
+    if let Some((personality, arguments)) = gocryptfs::Personality::of(&arguments) {
+        return ExitCode::from(personality.run(arguments));
     }
     let command = Cli::command();
     let is_command = |word: &str| command.find_subcommand(word).is_some();

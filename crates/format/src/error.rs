@@ -121,6 +121,9 @@ pub enum SuperblockError {
     /// The passphrase does not unwrap the master key.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
+    /// What was told in place of `gocryptfs.conf` holds no key.
+    #[error("there is no wrapped master key to unlock; the volume opens with the master key itself")]
+    NoWrappedKey,
     /// The passphrase is kept by a FIDO2 token.
     #[error("the passphrase of this volume is kept by a FIDO2 token, which is not supported; the master key opens it")]
     Fido2,

@@ -75,6 +75,12 @@ impl Features {
         Self(self.0 | feature as u16)
     }
 
+    /// What is in either set.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether the feature is in the set.
     pub const fn contains(self, feature: Feature) -> bool {
         self.0 & feature as u16 != 0

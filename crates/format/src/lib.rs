@@ -40,12 +40,14 @@ pub use geometry::Geometry;
 pub use header::{FileHeader, FileId};
 pub use master_key::MasterKey;
 pub use name::{Classified, NameCipher, StoredName};
-pub use superblock::{Ciphers, NameMode, Settings, Superblock};
+pub use superblock::{Ciphers, Explicit, Fido2, NameMode, Settings, Superblock};
 pub use xattr::XattrCipher;
 
 pub use strongroom_crypto::Algorithm;
 
 /// The name of the superblock in the root of a volume.
 pub const CONF_NAME: &str = "gocryptfs.conf";
+/// The name of the superblock of a reverse volume, in the root of the plaintext.
+pub const REVERSE_CONF_NAME: &str = ".gocryptfs.reverse.conf";
 /// The name of the file that holds a directory's IV.
 pub const DIR_IV_NAME: &str = "gocryptfs.diriv";

@@ -49,6 +49,28 @@ impl Settings {
     pub const DEFAULT_SCRYPT_LOG_N: u8 = 16;
 }
 
+/// What a volume is, told by a person who has its master key, where no `gocryptfs.conf` is to be believed, or none is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explicit {
+    /// How contents are sealed.
+    pub cipher: Algorithm,
+    /// How names are stored.
+    pub names: NameMode,
+    /// From which encoded length names are hashed; `None` is 255.
+    pub long_name_max: Option<u8>,
+    /// Whether sub-keys are derived by HKDF, as they are since v1.3.
+    pub hkdf: bool,
+    /// Whether base64 is written without padding. Names of attributes are, also where those of files are plain.
+    pub raw64: bool,
+}
+
+impl Default for Explicit {
+    fn default() -> Self {
+        let Settings { cipher, names, long_name_max, .. } = Settings::default();
+        Self { cipher, names, long_name_max, hkdf: true, raw64: true }
+    }
+}
+
 /// How names are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameMode {
@@ -78,12 +100,15 @@ struct Scrypt {
     p: u32,
 }
 
-/// Kept as it was found.
-#[derive(Clone)]
-struct Fido2 {
-    credential_id: Vec<u8>,
-    hmac_salt: Vec<u8>,
-    assert_options: Option<Vec<String>>,
+/// How a FIDO2 token is asked for the secret that takes the place of a passphrase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fido2 {
+    /// Which of the token's credentials.
+    pub credential_id: Vec<u8>,
+    /// What the token derives the secret from.
+    pub hmac_salt: Vec<u8>,
+    /// More options for the assertion (`-t` of fido2-assert), if the volume says so.
+    pub assert_options: Option<Vec<String>>,
 }
 
 const VERSION: u64 = 2;
@@ -169,10 +194,35 @@ impl Superblock {
         Ok(created)
     }
 
+    /// What a person tells in place of a `gocryptfs.conf`. It holds no key, so nothing unlocks it: it is for whoever has
+    /// the master key.
+    pub fn explicit(told: &Explicit) -> Result<Self, SuperblockError> {
+        Ok(Self {
+            creator: String::new(),
+            encrypted_key: Vec::new(),
+            scrypt: Scrypt { salt: Vec::new(), log_n: Settings::DEFAULT_SCRYPT_LOG_N, r: 8, p: 1 },
+            features: told.features()?,
+            long_name_max: told.long_name_max.unwrap_or(0),
+            fido2: None,
+        })
+    }
+
     /// Unwraps the master key. Takes scrypt's time and memory.
     pub fn unlock(&self, pass: &Passphrase) -> Result<MasterKey, SuperblockError> {
-        if self.features.contains(Feature::Fido2) {
-            return Err(SuperblockError::Fido2);
+        match self.fido2() {
+            Some(_) => Err(SuperblockError::Fido2),
+            None => self.unwrap_key(pass),
+        }
+    }
+
+    /// Unwraps the master key of a volume whose passphrase a FIDO2 token keeps, with what the token said.
+    pub fn unlock_with_token(&self, secret: &Passphrase) -> Result<MasterKey, SuperblockError> {
+        self.unwrap_key(secret)
+    }
+
+    fn unwrap_key(&self, pass: &Passphrase) -> Result<MasterKey, SuperblockError> {
+        if self.encrypted_key.len() != wrapped_len(self.features) {
+            return Err(SuperblockError::NoWrappedKey);
         }
         let wrapping = derive::wrapping(&self.scrypt.stretch(pass)?, self.features)?;
         let (nonce, sealed) = self.encrypted_key.split_at(wrap_nonce_len(self.features));
@@ -219,6 +269,11 @@ impl Superblock {
     /// Which program made the volume, in its own words.
     pub fn creator(&self) -> &str {
         &self.creator
+    }
+
+    /// How a FIDO2 token is asked, if one keeps the passphrase.
+    pub fn fido2(&self) -> Option<&Fido2> {
+        self.fido2.as_ref().filter(|_| self.features.contains(Feature::Fido2))
     }
 
     /// The feature flags.
@@ -285,6 +340,29 @@ impl Superblock {
             (given, needed) if given != needed => Err(SuperblockError::EncryptedKey { given, needed }),
             _ => Ok(()),
         }
+    }
+}
+
+impl Explicit {
+    /// Not all of these sets could stand in a `gocryptfs.conf`; each of them says how to read the volume.
+    fn features(&self) -> Result<Features, SuperblockError> {
+        use Feature::*;
+        if self.cipher == Algorithm::XChaCha20Poly1305 && !self.hkdf {
+            return Err(SuperblockError::Settings("XChaCha20-Poly1305 needs HKDF"));
+        }
+        let when = |told: bool, feature| if told { Features::default().with(feature) } else { Features::default() };
+        let contents = match self.cipher {
+            Algorithm::XChaCha20Poly1305 => when(true, XChaCha20Poly1305),
+            Algorithm::Aes256Gcm => when(true, GcmIv128),
+            Algorithm::AesSiv => when(true, GcmIv128).with(AesSiv),
+        };
+        let names = match self.names {
+            NameMode::Plaintext => when(true, PlaintextNames),
+            NameMode::Deterministic => when(true, EmeNames).with(LongNames),
+            NameMode::Encrypted => when(true, EmeNames).with(LongNames).with(DirIv),
+        };
+        let max = when(self.long_name_max.is_some_and(|max| max != 0), LongNameMax);
+        Ok(contents.and(names).and(when(self.hkdf, Hkdf)).and(when(self.raw64, Raw64)).and(max))
     }
 }
 

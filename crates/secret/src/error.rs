@@ -100,4 +100,7 @@ pub enum SecretError {
         /// Which secret.
         what: String,
     },
+    /// A source of the caller's own failed, in its words.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -105,7 +105,7 @@ pub(super) fn keys_for(
     vault: Option<&dyn Fn() -> Result<Passphrase, SecretError>>,
     context: &Context,
 ) -> Result<Keys, ActionError> {
-    let as_they_are = |sealed_under| Ok(Keys { conf: conf.json()?, sealed_under });
+    let as_they_are = |sealed_under| Ok(Keys { conf: conf.json().to_owned(), sealed_under });
     let Some(sealing) = sealing else { return as_they_are(SealedUnder::VaultPassphrase) };
     if conf.superblock().unlock(sealing).is_ok() {
         return as_they_are(SealedUnder::BackupPassphrase);

@@ -1,0 +1,92 @@
+//! gocryptfs's exit codes, which scripts know, and why one is taken.
+
+use std::fmt;
+
+use strongroom_actions::ActionError;
+use strongroom_secret::SecretError;
+
+/// How this process ends, in gocryptfs's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    pub const OK: Exit = Exit(0);
+    pub const USAGE: Exit = Exit(1);
+    /// Where a Go program panics.
+    pub const PANIC: Exit = Exit(2);
+    pub const CIPHER_DIR: Exit = Exit(6);
+    pub const INIT: Exit = Exit(7);
+    pub const LOAD_CONF: Exit = Exit(8);
+    pub const READ_PASSWORD: Exit = Exit(9);
+    pub const MOUNT_POINT: Exit = Exit(10);
+    pub const OTHER: Exit = Exit(11);
+    pub const PASSWORD_INCORRECT: Exit = Exit(12);
+    pub const MASTER_KEY: Exit = Exit(14);
+    pub const SIG_INT: Exit = Exit(15);
+    pub const FORK_CHILD: Exit = Exit(17);
+    pub const OPENSSL: Exit = Exit(18);
+    pub const FUSE_NEW_SERVER: Exit = Exit(19);
+    pub const CTL_SOCK: Exit = Exit(20);
+    pub const WRITE_CONF: Exit = Exit(24);
+    pub const PROFILER: Exit = Exit(25);
+    pub const FSCK_ERRORS: Exit = Exit(26);
+    pub const DEPRECATED_FS: Exit = Exit(27);
+    pub const EXCLUDE_ERROR: Exit = Exit(29);
+    pub const DEV_NULL: Exit = Exit(30);
+    pub const FIDO2_ERROR: Exit = Exit(31);
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        self.0
+    }
+}
+
+/// Why nothing came of it: the exit code, and what is to be said, if it was not said already.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What is to be said.
+    pub message: Option<String>,
+}
+
+impl Failure {
+    /// A failure that is told.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: Some(message.to_string()) }
+    }
+
+    /// A failure that was told already.
+    pub fn told(exit: Exit) -> Self {
+        Self { exit, message: None }
+    }
+
+    /// As what a secret's source may return, to come out at the other end of an action as it is.
+    pub fn into_secret_error(self) -> SecretError {
+        SecretError::Other(Box::new(self))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.as_deref().unwrap_or("it failed"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Secret(SecretError::Other(source)) => match source.downcast::<Failure>() {
+                Ok(failure) => *failure,
+                Err(source) => Failure::new(Exit::READ_PASSWORD, source),
+            },
+            ActionError::Secret(error) => Failure::new(Exit::READ_PASSWORD, error),
+            ActionError::WrongPassphrase(_) => Failure::new(Exit::PASSWORD_INCORRECT, "Password incorrect."),
+            ActionError::CipherDir { .. } => Failure::new(Exit::CIPHER_DIR, error),
+            ActionError::MalformedRecoveryKey(source) => Failure::new(Exit::MASTER_KEY, source),
+            error => Failure::new(Exit::OTHER, error),
+        }
+    }
+}

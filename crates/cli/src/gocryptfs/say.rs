@@ -1,0 +1,104 @@
+//! How the personality speaks: information on standard output, warnings and failures on standard error.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use strongroom_event::{Event, Observer, PathText};
+
+use super::{exit::Exit, flags::Flags};
+
+/// The voice of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Say {
+    is_quiet: bool,
+    is_verbose: bool,
+    panics: bool,
+    is_coloured: bool,
+}
+
+impl Say {
+    /// As the flags want it.
+    pub fn new(flags: &Flags) -> Self {
+        Self { is_quiet: flags.quiet, is_verbose: flags.debug, panics: flags.wpanic, is_coloured: is_coloured() }
+    }
+
+    /// Tells what helps to find a mistake (`-d`).
+    pub fn debug(&self, text: &str) {
+        if self.is_verbose {
+            out(text);
+        }
+    }
+
+    /// Tells what is good to know (not with `-q`).
+    pub fn info(&self, text: &str) {
+        if !self.is_quiet {
+            out(text);
+        }
+    }
+
+    /// Warns; with `-wpanic` it ends the process.
+    pub fn warn(&self, text: &str) {
+        err(&self.yellow(text));
+        if self.panics {
+            err(&format!("-wpanic turns this warning into a panic: {text}"));
+            std::process::exit(Exit::PANIC.code().into());
+        }
+    }
+
+    /// Tells why nothing came of it.
+    pub fn fatal(&self, text: &str) {
+        err(&self.red(text));
+    }
+
+    /// For what went well.
+    pub fn green(&self, text: &str) -> String {
+        self.paint("\x1b[32m", text)
+    }
+
+    /// For what is to be noticed.
+    pub fn yellow(&self, text: &str) -> String {
+        self.paint("\x1b[33m", text)
+    }
+
+    /// For what failed.
+    pub fn red(&self, text: &str) -> String {
+        self.paint("\x1b[31m", text)
+    }
+
+    /// For hints.
+    pub fn grey(&self, text: &str) -> String {
+        self.paint("\x1b[2m", text)
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        match self.is_coloured {
+            true => format!("{colour}{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+impl Observer for Say {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::Damaged { path, what } => self.warn(&format!("{}: {what}", PathText(path))),
+            Event::Healed { path, what } => self.info(&format!("{}: {what}", PathText(path))),
+            Event::Warning(text) => self.warn(text),
+            _ => {}
+        }
+    }
+}
+
+/// Only where both are terminals: they may be told apart by whoever reads them.
+fn is_coloured() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && stderr().is_terminal() && !is_unwanted
+}
+
+/// A reader that has gone, as in `| head`, is no failure.
+fn out(text: &str) {
+    let _ = writeln!(stdout().lock(), "{text}");
+}
+
+fn err(text: &str) {
+    let _ = writeln!(stderr().lock(), "{text}");
+}
