@@ -95,6 +95,14 @@ pub enum ActionError {
         /// Why not.
         source: MountError,
     },
+    /// The control socket could not be made or served.
+    #[error("cannot serve the control socket {}: {source}", path.display())]
+    ControlSocket {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The mount could not be ended.
     #[error("cannot unmount: {0}")]
     Umount(#[from] UmountError),

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod backup;
 mod check;
+mod control;
 mod error;
 mod info;
 mod init;
@@ -20,6 +21,7 @@ mod umount;
 mod unlock;
 
 pub use check::{CheckReport, Problem, check};
+pub use control::{ControlPlace, ControlServer, ControlSocket, PathTranslator};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
 pub use init::{Created, Init, RecoveryKey, init};

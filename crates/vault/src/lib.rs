@@ -8,6 +8,7 @@
 //! | `names.rs` | create, mkdir, mknod, symlink, link, unlink, rmdir, rename |
 //! | `open_file.rs`, `cache.rs` | descriptors, opened and closed behind the scenes |
 //! | `content.rs` | the order that keeps files readable through a crash; one block |
+//! | `path.rs` | what a path is called on the other side |
 //! | `read.rs`, `write.rs`, `resize.rs` | file content |
 //! | `metadata.rs` | attributes, link targets, extended attributes |
 //! | `unsynced.rs` | fsync: what must be on the disk for a file to be found again |
@@ -30,6 +31,7 @@ mod metadata;
 mod names;
 mod node;
 mod open_file;
+mod path;
 mod read;
 mod real_backing;
 mod resize;

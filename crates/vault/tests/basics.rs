@@ -280,3 +280,31 @@ fn a_file_can_be_read_all_the_time_while_it_and_its_directory_are_renamed() {
         }
     });
 }
+
+#[test]
+fn a_path_is_translated_to_what_stands_on_the_disk_and_back() {
+    for fixture in modes() {
+        let vault = fixture.vault();
+        let long = [b'l'; 200];
+        let dir = vault.make_dir(NodeId::ROOT, &long, &NEW).unwrap().node;
+        vault.create(dir, b"file", &NEW).unwrap();
+        let plain = [&long[..], b"/file"].concat();
+        let disk = vault.encrypted_path(&plain).unwrap();
+        let found = fixture.dir.path().join(std::str::from_utf8(&disk).unwrap());
+        assert!(found.is_file(), "{found:?}");
+        assert_eq!(vault.decrypted_path(&disk).unwrap(), plain);
+    }
+}
+
+#[test]
+fn the_last_component_of_a_path_need_not_exist_but_the_others_must() {
+    let fixture = Fixture::new(Algorithm::Aes256Gcm, NameMode::Encrypted);
+    let vault = fixture.vault();
+    vault.make_dir(NodeId::ROOT, b"dir", &NEW).unwrap();
+    vault.create(NodeId::ROOT, b"file", &NEW).unwrap();
+    assert!(vault.encrypted_path(b"dir/none").is_ok());
+    assert!(matches!(vault.encrypted_path(b"none/x"), Err(VaultError::NotFound)));
+    assert!(matches!(vault.encrypted_path(b"file/x"), Err(VaultError::NotADirectory)));
+    assert!(matches!(vault.decrypted_path(b"gocryptfs.diriv"), Err(VaultError::InvalidName)));
+    assert!(matches!(vault.decrypted_path(b"gocryptfs.longname.none"), Err(VaultError::NotFound)));
+}
