@@ -1,0 +1,184 @@
+//! What was found: counts, and what is wrong or odd, in the order of paths.
+
+use strongroom_event::Event;
+
+use crate::backing::Backing;
+
+use super::run::BadRun;
+use super::{Checker, add};
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Regular files, each counted once however many names it has.
+    pub files: u64,
+    /// Directories, the root among them.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Fifos, sockets and device nodes.
+    pub others: u64,
+    /// Extended attributes.
+    pub xattrs: u64,
+    /// Bytes of plaintext that authenticated.
+    pub bytes: u64,
+    /// Bytes of plaintext that are holes: zeros that nothing authenticates.
+    pub hole_bytes: u64,
+    /// How many problems are damage, listed or not.
+    pub damaged: u64,
+    /// What is wrong or odd, by path; at most [`Report::MOST_PROBLEMS`].
+    pub problems: Vec<Problem>,
+    /// How many more problems there are than are listed.
+    pub unlisted: u64,
+}
+
+impl Report {
+    /// More problems than this are counted, not listed.
+    pub const MOST_PROBLEMS: usize = 10_000;
+}
+
+/// Something that is wrong or odd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Plaintext path, with names on disk for those that cannot be decrypted.
+    pub path: Vec<u8>,
+    /// Path in the cipher directory, without a leading `/`.
+    pub disk_path: Vec<u8>,
+    /// What kind of problem.
+    pub kind: ProblemKind,
+    /// What is wrong, in words.
+    pub detail: String,
+}
+
+/// What kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// A directory's IV is missing or malformed, and the directory holds something.
+    DirIv,
+    /// A name does not decrypt.
+    Name,
+    /// The file that holds a long name is missing or malformed.
+    LongName,
+    /// A name is stored in another way than it would be looked up.
+    Unreachable,
+    /// A file's header is damaged.
+    Header,
+    /// Blocks do not authenticate.
+    Block,
+    /// A link's target does not authenticate.
+    Symlink,
+    /// The name or value of an extended attribute does not authenticate.
+    Xattr,
+    /// The disk refused to read something.
+    Unreadable,
+    /// A name that is not UTF-8: made so, or damaged and decrypting by chance.
+    OddName,
+    /// The name of a long-named file that is gone.
+    OrphanLongName,
+    /// An empty directory without its IV, which gets a new one at its next use.
+    EmptyDirIv,
+    /// A file of 1 to 18 bytes, which counts as empty.
+    Stub,
+    /// What a crash left half done, and the next use puts right.
+    Interrupted,
+    /// A file left by an interrupted run of this program or of gocryptfs.
+    Leftover,
+}
+
+impl ProblemKind {
+    /// Whether something is lost. If not, it is odd, but costs nothing.
+    pub fn is_damage(self) -> bool {
+        use ProblemKind::*;
+        match self {
+            DirIv | Name | LongName | Unreachable | Header | Block | Symlink | Xattr | Unreadable => true,
+            OddName | OrphanLongName | EmptyDirIv | Stub | Interrupted | Leftover => false,
+        }
+    }
+
+    /// A word for it that does not change.
+    pub fn word(self) -> &'static str {
+        match self {
+            ProblemKind::DirIv => "directory-iv",
+            ProblemKind::Name => "name",
+            ProblemKind::LongName => "long-name",
+            ProblemKind::Unreachable => "unreachable-name",
+            ProblemKind::Header => "header",
+            ProblemKind::Block => "block",
+            ProblemKind::Symlink => "symlink",
+            ProblemKind::Xattr => "xattr",
+            ProblemKind::Unreadable => "unreadable",
+            ProblemKind::OddName => "odd-name",
+            ProblemKind::OrphanLongName => "orphan-long-name",
+            ProblemKind::EmptyDirIv => "empty-directory-without-iv",
+            ProblemKind::Stub => "stub",
+            ProblemKind::Interrupted => "interrupted",
+            ProblemKind::Leftover => "leftover",
+        }
+    }
+}
+
+/// A problem, and the blocks it is about, so that runs which several jobs found become one.
+pub(super) struct Found {
+    pub problem: Problem,
+    pub run: Option<BadRun>,
+}
+
+impl<B: Backing> Checker<'_, B> {
+    pub(super) fn found(&self, found: Found) {
+        let problem = &found.problem;
+        if problem.kind.is_damage() {
+            add(&self.counts.damaged, 1);
+            self.observer.observe(&Event::Damaged { path: problem.path.clone(), what: problem.detail.clone() });
+        }
+        let mut problems = self.problems.lock();
+        match problems.len() < Report::MOST_PROBLEMS {
+            true => problems.push(found),
+            false => add(&self.counts.unlisted, 1),
+        }
+    }
+
+    pub(super) fn into_report(self) -> Report {
+        let mut all = self.problems.into_inner();
+        all.sort_by(|a, b| a.order().cmp(&b.order()));
+        let damaged = |all: &[Found]| all.iter().filter(|found| found.problem.kind.is_damage()).count() as u64;
+        let before = damaged(&all);
+        all.dedup_by(|next, last| last.continues_with(next));
+        let merged = before - damaged(&all);
+        let problems = all.into_iter().map(|found| found.problem).collect();
+        let counts = self.counts;
+        Report {
+            files: counts.files.into_inner(),
+            directories: counts.directories.into_inner(),
+            symlinks: counts.symlinks.into_inner(),
+            others: counts.others.into_inner(),
+            xattrs: counts.xattrs.into_inner(),
+            bytes: counts.bytes.into_inner(),
+            hole_bytes: counts.hole_bytes.into_inner(),
+            damaged: counts.damaged.into_inner() - merged,
+            problems,
+            unlisted: counts.unlisted.into_inner(),
+        }
+    }
+}
+
+impl Found {
+    fn order(&self) -> (&[u8], ProblemKind, u64, &str) {
+        let first = self.run.as_ref().map_or(0, |run| run.first);
+        (&self.problem.path, self.problem.kind, first, &self.problem.detail)
+    }
+
+    /// Takes a run that goes on where this one ends into it.
+    fn continues_with(&mut self, next: &Found) -> bool {
+        match (&mut self.run, &next.run) {
+            (Some(run), Some(more))
+                if self.problem.disk_path == next.problem.disk_path
+                    && (run.last + 1, &run.why) == (more.first, &more.why) =>
+            {
+                run.last = more.last;
+                self.problem.detail = run.to_string();
+                true
+            }
+            _ => false,
+        }
+    }
+}
