@@ -18,7 +18,7 @@ const PLAIN_BLOCK: usize = Geometry::PLAIN_BLOCK;
 const MAX_NONCE: usize = 24;
 const MAX_CIPHER_BLOCK: usize = PLAIN_BLOCK + MAX_NONCE + TAG_LEN;
 /// Block number and file id.
-type BlockAad = [u8; 24];
+pub(crate) type BlockAad = [u8; 24];
 /// Values belong to no file: block number 0 alone.
 const VALUE_AAD: [u8; 8] = [0; 8];
 
@@ -194,12 +194,20 @@ impl ContentCipher {
 
     /// Seals a value that belongs to no file: `nonce || sealed`. Empty stays empty.
     pub fn seal_value(&self, plain: &[u8], random: &dyn Random) -> Vec<u8> {
+        let mut nonce = [0; MAX_NONCE];
+        let nonce = &mut nonce[..self.nonce_len()];
+        random.fill(nonce);
+        self.seal_value_under(nonce, plain)
+    }
+
+    /// As [`ContentCipher::seal_value`], under a nonce that is given.
+    pub(crate) fn seal_value_under(&self, nonce: &[u8], plain: &[u8]) -> Vec<u8> {
         if plain.is_empty() {
             return Vec::new();
         }
         let mut stored = vec![0; plain.len() + self.overhead()];
-        let (nonce, out) = stored.split_at_mut(self.aead.nonce_len());
-        random.fill(nonce);
+        let (place, out) = stored.split_at_mut(self.nonce_len());
+        place.copy_from_slice(nonce);
         self.aead.seal(nonce, &VALUE_AAD, plain, out);
         stored
     }
@@ -231,6 +239,14 @@ impl ContentCipher {
         self.plaintext_symlinks
     }
 
+    pub(crate) fn nonce_len(&self) -> usize {
+        self.aead.nonce_len()
+    }
+
+    pub(crate) fn seal_lanes(&self, lanes: &mut [SealLane<'_>]) {
+        self.aead.seal_batch(lanes);
+    }
+
     pub(crate) fn overhead(&self) -> usize {
         self.aead.nonce_len() + TAG_LEN
     }
@@ -256,7 +272,7 @@ impl ContentCipher {
     }
 }
 
-fn block_aad(block: u64, id: &FileId) -> BlockAad {
+pub(crate) fn block_aad(block: u64, id: &FileId) -> BlockAad {
     let mut aad = [0; 24];
     aad[..8].copy_from_slice(&block.to_be_bytes());
     aad[8..].copy_from_slice(id.as_bytes());

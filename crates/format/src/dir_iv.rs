@@ -26,6 +26,10 @@ impl DirIv {
         Self(iv)
     }
 
+    pub(crate) const fn from_bytes(iv: [u8; Self::LEN]) -> Self {
+        Self(iv)
+    }
+
     /// Reads the content of `gocryptfs.diriv`: exactly 16 bytes, not all zero.
     pub fn parse(content: &[u8]) -> Result<Self, Corrupt> {
         match <[u8; Self::LEN]>::try_from(content) {

@@ -20,6 +20,10 @@ impl FileId {
         Self(id)
     }
 
+    pub(crate) const fn from_bytes(id: [u8; 16]) -> Self {
+        Self(id)
+    }
+
     /// The bytes, as they stand in the header.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -1,4 +1,4 @@
-//! The on-disk format of gocryptfs (version 2, forward mode), bytes to bytes. No I/O, no clock, no randomness but what
+//! The on-disk format of gocryptfs (version 2), bytes to bytes. No I/O, no clock, no randomness but what
 //! is handed in. `docs/FORMAT.md` describes the bytes themselves.
 //!
 //! * [`Superblock`]: `gocryptfs.conf`; made, read, unlocked, re-wrapped, and turned into [`Ciphers`].
@@ -7,6 +7,7 @@
 //!   of sizes and offsets, [`FileHeader`] and [`FileId`] what a file begins with.
 //! * [`NameCipher`]: names of entries, with the [`DirIv`] of their directory; [`StoredName`] is what stands on disk.
 //!   [`XattrCipher`]: names of extended attributes.
+//! * [`FileVectors`], [`Purpose`]: what takes the place of randomness in the encrypted view of a plaintext tree.
 //! * `derive.rs`: every key derivation, in one short file. `base64.rs`: the three alphabets.
 //! * [`fuzz`]: the bodies of the fuzz targets.
 
@@ -29,6 +30,7 @@ mod master_key;
 mod name;
 mod superblock;
 mod symlink;
+mod view;
 mod xattr;
 
 pub use content::ContentCipher;
@@ -41,6 +43,7 @@ pub use header::{FileHeader, FileId};
 pub use master_key::MasterKey;
 pub use name::{Classified, NameCipher, StoredName};
 pub use superblock::{Ciphers, Explicit, Fido2, NameMode, Settings, Superblock};
+pub use view::{FileVectors, Purpose, ViewBlock};
 pub use xattr::XattrCipher;
 
 pub use strongroom_crypto::Algorithm;

@@ -7,9 +7,13 @@ use crate::{ContentCipher, Corrupt};
 impl ContentCipher {
     /// What the link on disk points to.
     pub fn seal_symlink(&self, target: &[u8], random: &dyn Random) -> Vec<u8> {
+        self.encode_symlink(target, |target| self.seal_value(target, random))
+    }
+
+    pub(crate) fn encode_symlink(&self, target: &[u8], seal: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         match self.stores_symlinks_plain() {
             true => target.to_vec(),
-            false => self.code().encode(&self.seal_value(target, random)),
+            false => self.code().encode(&seal(target)),
         }
     }
 
