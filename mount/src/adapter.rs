@@ -55,6 +55,8 @@ pub struct Adapter<B: Backing = RealBacking> {
     capabilities: bool,
     /// New files belong to whoever makes them.
     owners: bool,
+    /// Whom everything is shown to belong to.
+    shown_owner: Option<(u32, u32)>,
     listings: RwLock<HashMap<u64, Arc<Listing>>>,
     next_listing: AtomicU64,
 }
@@ -73,7 +75,9 @@ impl<B: Backing> Adapter<B> {
             settings: Settings::of(options),
             xattrs: !options.no_xattr,
             capabilities: options.suid,
-            owners: options.allow_other && rustix::process::geteuid().is_root(),
+            // Where all is shown as one user's, that user is not the one who owns the ciphertext, and may not be able to.
+            owners: options.allow_other && options.force_owner.is_none() && rustix::process::geteuid().is_root(),
+            shown_owner: options.force_owner,
             listings: RwLock::default(),
             next_listing: AtomicU64::new(1),
         }
@@ -85,6 +89,14 @@ impl<B: Backing> Adapter<B> {
 
     fn owner(&self, caller: Caller) -> Option<Owner> {
         self.owners.then_some(Owner { uid: caller.uid, gid: caller.gid })
+    }
+
+    /// As it is to be seen.
+    fn shown(&self, attr: Attr) -> Attr {
+        match self.shown_owner {
+            Some((uid, gid)) => Attr { uid, gid, ..attr },
+            None => attr,
+        }
     }
 
     fn listing(&self, handle: u64) -> Reply<Arc<Listing>> {
@@ -116,7 +128,7 @@ impl<B: Backing> Adapter<B> {
     /// Who is not in a file's group must not make a setgid file of it by way of an ACL. fuser 0.18.0 does not pass on that
     /// the kernel wants this (FUSE_SETXATTR_ACL_KILL_SGID needs SETXATTR_EXT).
     fn drop_setgid_of_strangers(&self, caller: Caller, node: NodeId) -> Reply<()> {
-        let attr = self.vault.attr(node)?;
+        let attr = self.shown(self.vault.attr(node)?);
         let setgid = attr.permissions & libc::S_ISGID != 0;
         if !setgid || caller.uid == 0 || caller.gid == attr.gid || caller.is_in_group(attr.gid) {
             return Ok(());
@@ -142,7 +154,7 @@ impl<B: Backing> Operations for Adapter<B> {
 
     fn lookup(&self, parent: NodeId, name: &[u8]) -> Reply<Option<Attr>> {
         match self.vault.lookup(parent, name).map_err(Errno::from) {
-            Ok(attr) => Ok(Some(attr)),
+            Ok(attr) => Ok(Some(self.shown(attr))),
             Err(Errno(libc::ENOENT)) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -153,7 +165,7 @@ impl<B: Backing> Operations for Adapter<B> {
     }
 
     fn attr(&self, node: NodeId) -> Reply<Attr> {
-        Ok(self.vault.attr(node)?)
+        Ok(self.shown(self.vault.attr(node)?))
     }
 
     fn set_attr(&self, caller: Caller, node: NodeId, set: &SetAttr) -> Reply<Attr> {
@@ -162,7 +174,7 @@ impl<B: Backing> Operations for Adapter<B> {
         let nothing = *set == SetAttr::default();
         let truncated = set.size.is_some() && caller.uid != 0;
         let clear_setid = set.clear_setid || nothing || truncated;
-        Ok(self.vault.set_attr(node, &SetAttr { clear_setid, ..*set })?)
+        Ok(self.shown(self.vault.set_attr(node, &SetAttr { clear_setid, ..*set })?))
     }
 
     fn read_link(&self, node: NodeId) -> Reply<Vec<u8>> {
@@ -170,28 +182,28 @@ impl<B: Backing> Operations for Adapter<B> {
     }
 
     fn create(&self, parent: NodeId, name: &[u8], making: &Making) -> Reply<Attr> {
-        Ok(self.vault.create(parent, name, &self.creation(making))?)
+        Ok(self.shown(self.vault.create(parent, name, &self.creation(making))?))
     }
 
     fn make_node(&self, parent: NodeId, name: &[u8], kind: Kind, rdev: u64, making: &Making) -> Reply<Attr> {
         match kind {
             // Files are made this way with zero-message opens; they will be written to next.
             Kind::File => self.create(parent, name, making),
-            _ => Ok(self.vault.make_node(parent, name, kind, rdev, &self.creation(making))?),
+            _ => Ok(self.shown(self.vault.make_node(parent, name, kind, rdev, &self.creation(making))?)),
         }
     }
 
     fn make_dir(&self, parent: NodeId, name: &[u8], making: &Making) -> Reply<Attr> {
-        Ok(self.vault.make_dir(parent, name, &self.creation(making))?)
+        Ok(self.shown(self.vault.make_dir(parent, name, &self.creation(making))?))
     }
 
     fn make_symlink(&self, parent: NodeId, name: &[u8], target: &[u8], caller: Caller) -> Reply<Attr> {
         let creation = Creation { permissions: 0o777, umask: 0, owner: self.owner(caller) };
-        Ok(self.vault.make_symlink(parent, name, target, &creation)?)
+        Ok(self.shown(self.vault.make_symlink(parent, name, target, &creation)?))
     }
 
     fn link(&self, node: NodeId, new_parent: NodeId, new_name: &[u8]) -> Reply<Attr> {
-        Ok(self.vault.link(node, new_parent, new_name)?)
+        Ok(self.shown(self.vault.link(node, new_parent, new_name)?))
     }
 
     fn unlink(&self, parent: NodeId, name: &[u8]) -> Reply<()> {
@@ -272,7 +284,7 @@ impl<B: Backing> Operations for Adapter<B> {
         let Some((from, first)) = after_dots(listing.node, offset, sink) else { return Ok(()) };
         for (next, entry) in (first..).zip(snapshot.entries().iter().skip(from)) {
             let attr = match self.vault.entry_attr(listing.node, entry).map_err(Errno::from) {
-                Ok(attr) => attr,
+                Ok(attr) => self.shown(attr),
                 // Removed since the snapshot.
                 Err(Errno(libc::ENOENT)) => continue,
                 // What was found so far goes out; if the next listing begins here, it fails.

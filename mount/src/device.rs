@@ -1,7 +1,7 @@
 //! Mounting: a descriptor of /dev/fuse that the kernel sends the mount's requests to. By mount(2) where that is allowed,
 //! else by the setuid helper fusermount3.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,20 +11,20 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
-use rustix::mount::MountFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::MountError;
+use crate::instructions::{Instructions, for_helper};
 use crate::mountpoint::Mountpoint;
-use crate::options::{MountOptions, escape};
+use crate::options::MountOptions;
 
-/// The file system type that mount(8) and /proc/self/mountinfo show.
-pub(crate) const FS_TYPE: &str = "fuse.strongroom";
-const SUBTYPE: &str = "strongroom";
 const FUSERMOUNT: &str = "fusermount3";
 
-/// Mounts, and gives the kernel's end of the conversation.
+/// Mounts, unless that was done already, and gives the kernel's end of the conversation.
 pub(crate) fn mount(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
+    if let Some(device) = at.descriptor() {
+        return Ok(device);
+    }
     match mount_directly(at, source, options) {
         Err(MountError::Refused { source: error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => {
             mount_guarded(at, source, options)
@@ -51,30 +51,17 @@ fn mount_guarded(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Res
 fn mount_directly(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
     let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| MountError::NoDevice(errno.into()))?;
-    let mut data = format!(
+    let told = Instructions::new(source, options);
+    let data = told.data(&format!(
         "fd={},rootmode=40000,user_id={},group_id={}",
         device.as_raw_fd(),
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
-    );
-    // Only root can mount directly, and without allow_other only root gets in, whom no permission bits stop: the kernel
-    // need not fetch a directory's attributes to check them after every change in it.
-    if options.allow_other {
-        data.push_str(",default_permissions,allow_other");
-    }
-    let data = CString::new(data).expect("made of numbers and words");
-    rustix::mount::mount(source, at.path(), FS_TYPE, flags(options), data.as_c_str())
-        .map_err(|errno| MountError::Refused { path: at.path().to_owned(), source: errno.into() })?;
+    ));
+    let refused = |errno: Errno| MountError::Refused { path: at.path().to_owned(), source: errno.into() };
+    let data = CString::new(data.into_encoded_bytes()).map_err(|_| refused(Errno::INVAL))?;
+    rustix::mount::mount(&told.source, at.path(), &told.kind, told.flags, data.as_c_str()).map_err(refused)?;
     Ok(device)
-}
-
-fn flags(options: &MountOptions) -> MountFlags {
-    let mut flags = MountFlags::empty();
-    flags.set(MountFlags::RDONLY, options.read_only);
-    flags.set(MountFlags::NODEV, !options.dev);
-    flags.set(MountFlags::NOSUID, !options.suid);
-    flags.set(MountFlags::NOEXEC, !options.exec);
-    flags
 }
 
 fn mount_by_helper(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> Result<OwnedFd, MountError> {
@@ -82,7 +69,7 @@ fn mount_by_helper(at: &Mountpoint, source: &OsStr, options: &MountOptions) -> R
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty()).map_err(|errno| MountError::NoFusermount(errno.into()))?;
     let mut child = Command::new(FUSERMOUNT)
         .arg("-o")
-        .arg(helper_options(source, options))
+        .arg(for_helper(source, options))
         .arg("--")
         .arg(at.path())
         .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
@@ -113,27 +100,6 @@ fn refused(path: &Path, said: &str) -> MountError {
     let message = said.strip_prefix("fusermount3: ").unwrap_or(said);
     let message = if message.is_empty() { "it gave no reason" } else { message };
     MountError::FusermountRefused { path: path.to_owned(), message: message.to_owned() }
-}
-
-fn helper_options(source: &OsStr, options: &MountOptions) -> OsString {
-    let mut list = OsString::from("default_permissions,subtype=");
-    list.push(SUBTYPE);
-    list.push(",fsname=");
-    list.push(escape(source));
-    let words = [
-        (options.allow_other, "allow_other", ""),
-        (options.read_only, "ro", "rw"),
-        (options.dev, "dev", "nodev"),
-        (options.suid, "suid", "nosuid"),
-        (options.exec, "exec", "noexec"),
-    ];
-    for word in words.map(|(set, yes, no)| if set { yes } else { no }) {
-        if !word.is_empty() {
-            list.push(",");
-            list.push(word);
-        }
-    }
-    list
 }
 
 /// The descriptor that fusermount3 sends, or none if it closed the socket without.
@@ -218,13 +184,6 @@ fn unmount_by_helper(path: &Path, how: How) -> Result<(), Unmounting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_helper_is_told_what_the_kernel_would_be() {
-        let options = MountOptions { read_only: true, exec: false, ..MountOptions::default() };
-        let list = helper_options(OsStr::new("/a,b"), &options);
-        assert_eq!(list, r"default_permissions,subtype=strongroom,fsname=/a\,b,ro,nodev,nosuid,noexec");
-    }
 
     #[test]
     fn the_helpers_refusal_of_allow_other_is_understood() {

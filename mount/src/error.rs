@@ -46,6 +46,12 @@ pub enum MountError {
         /// Why.
         source: io::Error,
     },
+    /// The mount point was given as a descriptor that is none of a mount.
+    #[error("{} is no descriptor of /dev/fuse", .0.display())]
+    NotADescriptor(PathBuf),
+    /// Whoever made the mount lets everybody in and has nobody's permissions checked.
+    #[error("the mount {} lets everybody in and checks nobody's permissions", .0.display())]
+    Unchecked(PathBuf),
     /// /dev/fuse cannot be opened.
     #[error("cannot open /dev/fuse: {0}")]
     NoDevice(#[source] io::Error),
@@ -97,6 +103,9 @@ impl MountError {
             }
             MountError::IsCipherDir(_) | MountError::InsideCipherDir { .. } | MountError::ContainsCipherDir { .. } => {
                 Some("Choose a directory outside the cipher directory.".into())
+            }
+            MountError::Unchecked(_) => {
+                Some("Mount with the option default_permissions, or without allow_other.".into())
             }
             MountError::DeadMount(path) => Some(format!("Clear it with: strongroom umount {}", path.display())),
             MountError::NoDevice(error) if error.kind() == io::ErrorKind::NotFound => {

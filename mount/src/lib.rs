@@ -11,6 +11,7 @@ mod error;
 mod guarded;
 mod harden;
 mod idle;
+mod instructions;
 mod mountpoint;
 pub mod mounts;
 pub mod operations;

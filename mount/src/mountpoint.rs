@@ -1,20 +1,34 @@
 //! Where a vault is to be mounted, once it is known that it can be.
+//!
+//! Or where something is mounted already and waits to be served: mount.fuse3 with `drop_privileges` mounts, gives all its
+//! privileges away, and then calls the file system with `/dev/fd/N` for a mount point, which is its descriptor of /dev/fuse.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::error::MountError;
+use crate::mounts;
 
-/// A directory that can be mounted on: absolute, free of symbolic links, not in the way of the cipher directory.
+const DESCRIPTORS: &str = "/dev/fd";
+
+/// A directory that can be mounted on: absolute, free of symbolic links, not in the way of the cipher directory. Or a mount
+/// that was made already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mountpoint(PathBuf);
+pub struct Mountpoint {
+    path: PathBuf,
+    passed: Option<RawFd>,
+}
 
 impl Mountpoint {
     /// Checks `path`. Do this before asking for a passphrase.
     pub fn check(path: &Path, cipher_dir: &Path, nonempty: bool) -> Result<Mountpoint, MountError> {
+        if let Some(descriptor) = passed_descriptor(path) {
+            return Mountpoint::passed(path, descriptor);
+        }
         let resolved = path.canonicalize().map_err(|source| look_failed(path, source))?;
         let unreadable = |source| look_failed(&resolved, source);
         // The kernel may still remember the root of a mount whose server is gone.
@@ -26,17 +40,50 @@ impl Mountpoint {
         if !nonempty && resolved.read_dir().map_err(unreadable)?.next().is_some() {
             return Err(MountError::NotEmpty(path.to_owned()));
         }
-        Ok(Mountpoint(resolved))
+        Ok(Mountpoint { path: resolved, passed: None })
     }
 
-    /// The path.
+    /// A mount that waits to be served. It must not be looked at: nobody answers yet.
+    fn passed(path: &Path, descriptor: RawFd) -> Result<Mountpoint, MountError> {
+        let device_at = |path: &Path| path.metadata().map(|found| found.rdev()).ok().filter(|&device| device != 0);
+        if device_at(path).is_none() || device_at(path) != device_at(Path::new("/dev/fuse")) {
+            return Err(MountError::NotADescriptor(path.to_owned()));
+        }
+        let passed = Some(descriptor);
+        let Some(mount) = mounts::served_by(descriptor) else {
+            return Ok(Mountpoint { path: path.to_owned(), passed });
+        };
+        let has = |option| mount.options.split(',').any(|word| word == option);
+        if has("allow_other") && !has("default_permissions") {
+            return Err(MountError::Unchecked(mount.mountpoint));
+        }
+        Ok(Mountpoint { path: mount.mountpoint, passed })
+    }
+
+    /// The path; of a mount that was made already and cannot be found, that of its descriptor.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Whether it is known where it is in the tree.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.path.starts_with(DESCRIPTORS)
+    }
+
+    /// The descriptor of a mount that was made already. To be called once.
+    pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
+        let descriptor = self.passed?;
+        // SAFETY: it was open when this was checked, was named to this process for this very use, and is above those that
+        // the standard library takes for its own; nobody else in this process closes it, and the caller asks once.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        // Programs that this process starts are not to keep the mount alive.
+        let _ = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC);
+        Some(descriptor)
     }
 
     /// Lets its owner write to the directory, if it is guarded: see [`Unguarded`].
     pub(crate) fn unguard(&self) -> Option<Unguarded> {
-        Unguarded::open(&self.0)
+        Unguarded::open(&self.path)
     }
 }
 
@@ -83,6 +130,12 @@ impl Drop for Unguarded {
         // The directory is ours, and its file system was writable a moment ago.
         let _ = rustix::fs::fchmod(&self.dir, self.mode);
     }
+}
+
+/// The number in `/dev/fd/N`, above the standard ones.
+fn passed_descriptor(path: &Path) -> Option<RawFd> {
+    let number = path.strip_prefix(DESCRIPTORS).ok()?.to_str()?;
+    number.parse().ok().filter(|&descriptor| descriptor > 2)
 }
 
 fn is_empty(dir: &OwnedFd) -> bool {
@@ -170,6 +223,25 @@ mod tests {
         assert!(matches!(place.check("link"), Err(MountError::IsCipherDir(_))));
         assert!(matches!(place.check("cipher/inner"), Err(MountError::InsideCipherDir { .. })));
         assert!(matches!(place.check("."), Err(MountError::ContainsCipherDir { .. })));
+    }
+
+    #[test]
+    fn a_descriptor_that_is_none_of_a_mount_is_refused() {
+        let place = Place::new();
+        let null = fs::File::open("/dev/null").unwrap();
+        let cipher = place.root.join("cipher");
+        for path in [format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&null)), "/dev/fd/1048575".into()] {
+            let refused = Mountpoint::check(Path::new(&path), &cipher, false);
+            assert!(matches!(refused, Err(MountError::NotADescriptor(_))), "{path}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_above_the_standard_ones_are_descriptors() {
+        assert_eq!(passed_descriptor(Path::new("/dev/fd/3")), Some(3));
+        for path in ["/dev/fd", "/dev/fd/", "/dev/fd/2", "/dev/fd/-4", "/dev/fd/x", "/dev/fd/3/x", "/mnt/3"] {
+            assert_eq!(passed_descriptor(Path::new(path)), None, "{path}");
+        }
     }
 
     fn guarded(mode: u32) -> (tempfile::TempDir, PathBuf) {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::device::{self, FS_TYPE, How, Unmounting};
+use crate::device::{self, How, Unmounting};
 use crate::error::{Holder, UmountError};
 
 /// Types of mounts that [`umount`] takes down.
-const OURS: &[&str] = &[FS_TYPE, "fuse.gocryptfs"];
+const OURS: &[&str] = &["fuse.strongroom", "fuse.gocryptfs", "fuse.gocryptfs-reverse"];
 /// How long [`umount`] waits for the serving process to end after the mount is gone.
 const FAREWELL: Duration = Duration::from_secs(300);
 
@@ -198,6 +199,13 @@ fn server_by_connection(connection: u32) -> Option<u32> {
         let mut infos = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
         infos.any(|info| info.contains(&wanted))
     })
+}
+
+/// The mount whose requests come to this process by `descriptor`, if the kernel tells (since Linux 6.17).
+pub(crate) fn served_by(descriptor: RawFd) -> Option<MountEntry> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let connection = info.lines().find_map(|line| line.strip_prefix("fuse_connection:"))?.trim().parse().ok()?;
+    list().ok()?.into_iter().rev().find(|mount| mount.device == (0, connection))
 }
 
 /// Looks for the process that holds the lock on the cipher directory.

@@ -26,6 +26,14 @@ pub struct MountOptions {
     pub idle: Option<Duration>,
     /// What mount(8) lists as the source; the cipher directory if `None`.
     pub fsname: Option<OsString>,
+    /// What mount(8) lists as the type, after `fuse.`.
+    pub subtype: &'static str,
+    /// Everything is shown as belonging to this user and group; to be of use, with `allow_other`.
+    pub force_owner: Option<(u32, u32)>,
+    /// The security context (SELinux) of all that is in it.
+    pub context: Option<OsString>,
+    /// Options for the kernel as mount(8) knows them, which prevail over all others.
+    pub kernel_options: Vec<OsString>,
     /// The mount point need not be empty.
     pub nonempty: bool,
     /// The cipher directory may change behind the mount's back, so nothing is cached.
@@ -48,6 +56,10 @@ impl Default for MountOptions {
             exec: true,
             idle: None,
             fsname: None,
+            subtype: "strongroom",
+            force_owner: None,
+            context: None,
+            kernel_options: Vec::new(),
             nonempty: false,
             shared_storage: false,
             direct_io: false,
@@ -170,6 +182,11 @@ impl MountOptions {
         match name {
             "idle" => self.idle = parse_idle(name, value_of()?)?,
             "fsname" => self.fsname = Some(value_of()?.to_owned()),
+            "context" => self.context = Some(value_of()?.to_owned()),
+            "force_owner" => {
+                self.force_owner = Some(parse_owner(name, value_of()?)?);
+                self.allow_other = true;
+            }
             "threads" => self.threads = Some(parse_threads(name, value_of()?)?),
             "" => {}
             _ => return Ok(MEANINGLESS.contains(&name) || name.starts_with("x-") || name.starts_with("X-")),
@@ -222,6 +239,12 @@ fn parse_idle(option: &str, value: &OsStr) -> Result<Option<Duration>, OptionErr
     let why = "a duration is wanted, such as 10m, 90s or 1h30m (0 for never)";
     let duration = value.to_str().and_then(parse_duration).ok_or_else(|| bad(option, value, why))?;
     Ok(Some(duration).filter(|duration| !duration.is_zero()))
+}
+
+fn parse_owner(option: &str, value: &OsStr) -> Result<(u32, u32), OptionError> {
+    let owner = value.to_str().and_then(|value| value.split_once(':'));
+    let owner = owner.and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
+    owner.ok_or_else(|| bad(option, value, "a user and a group are wanted, by number: UID:GID"))
 }
 
 fn parse_threads(option: &str, value: &OsStr) -> Result<usize, OptionError> {
@@ -289,6 +312,13 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_and_a_context_are_taken_over() {
+        let options = applied(r"force_owner=1000:100,context=u:r:t:s0:c1\,c2").unwrap();
+        assert_eq!((options.force_owner, options.allow_other), (Some((1000, 100)), true));
+        assert_eq!(options.context, Some("u:r:t:s0:c1,c2".into()));
+    }
+
+    #[test]
     fn an_unknown_option_is_named() {
         assert_eq!(applied("ro,allow_ohter"), Err(OptionError::Unknown("allow_ohter".into())));
     }
@@ -313,6 +343,7 @@ mod tests {
         assert_eq!(applied("ro=1"), Err(OptionError::TakesNoValue("ro".into())));
         assert!(matches!(applied("idle=soon"), Err(OptionError::BadValue { .. })));
         assert!(matches!(applied("threads=0"), Err(OptionError::BadValue { .. })));
+        assert!(matches!(applied("force_owner=joe"), Err(OptionError::BadValue { .. })));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! is flushed and the mount taken down; if it is in use it is taken out of sight, and ends with its last user. A second
 //! signal does not wait for them: the connection is cut, and they get errors. Where the kernel offers no way to cut it
 //! (/sys/fs/fuse/connections is not mounted), [`Session::wait`] returns all the same, and the end of the process does it.
+//! Whoever wants no mount that outlives the signal has [`Session::end_on`].
 
 use std::any::Any;
 use std::io;
@@ -75,7 +76,9 @@ impl Session {
         let source = options.fsname.as_deref().unwrap_or(source.as_os_str());
         let device = device::mount(mountpoint, source, options)?;
         let activity = Activity::default();
-        let settings = operations.settings();
+        let mut settings = operations.settings();
+        // What the kernel keeps to write later can only be asked for where it is known where the mount is.
+        settings.writeback &= mountpoint.is_known();
         let guarded = Guarded::new(operations, activity.clone(), observer.clone());
         let server = transport::fuser::serve(device, guarded, settings, options.threads()).map_err(|error| {
             // The mount that the handshake failed on is of no use to anybody.
@@ -105,13 +108,23 @@ impl Session {
 
     /// Takes the mount down when a signal was caught, as this file's beginning says.
     pub fn unmount_on(&mut self, termination: Termination) -> Result<(), MountError> {
+        self.obey(termination, Farewell::LastUser)
+    }
+
+    /// Takes the mount down when a signal was caught, and does not wait for who uses it: they get errors when this process
+    /// ends, which it is to do when [`Session::wait`] returns.
+    pub fn end_on(&mut self, termination: Termination) -> Result<(), MountError> {
+        self.obey(termination, Farewell::AtOnce)
+    }
+
+    fn obey(&mut self, termination: Termination, farewell: Farewell) -> Result<(), MountError> {
         let mut signals = termination.0;
         self.signals = Some(signals.handle());
         let (unmounter, observer) = (self.unmounter(), self.observer.clone());
         let obey = move || {
             for (count, signal) in signals.forever().enumerate() {
                 match count {
-                    0 => unmounter.end_by_signal(signal, &*observer),
+                    0 => unmounter.end_by_signal(signal, farewell, &*observer),
                     _ => unmounter.cut(),
                 }
             }
@@ -144,6 +157,15 @@ impl Session {
             signals.close();
         }
     }
+}
+
+/// How long a mount that is to end by a signal goes on for those who use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    /// Until the last one is gone.
+    LastUser,
+    /// Not at all.
+    AtOnce,
 }
 
 /// SIGTERM, SIGINT and SIGHUP, caught instead of ending the process.
@@ -256,21 +278,42 @@ impl Unmounter {
         self.end_for(End::Idle, || self.unmount())
     }
 
-    fn end_by_signal(&self, signal: i32, observer: &dyn Observer) {
-        let ended = self.end_for(End::Signal(signal), || match self.unmount() {
+    fn end_by_signal(&self, signal: i32, farewell: Farewell, observer: &dyn Observer) {
+        let unmounted = self.end_for(End::Signal(signal), || self.unmount());
+        let is_over = unmounted.is_ok();
+        let ended = match unmounted {
             Err(UmountError::Busy { .. }) => {
-                let holders = mounts::holders(&self.mountpoint);
-                let busy = UmountError::Busy { path: self.mountpoint.to_path_buf(), holders };
-                observer.observe(&Event::Warning(format!("{busy}; it ends with its last user")));
+                observer.observe(&Event::Warning(self.in_use(farewell)));
                 flush(&self.mountpoint);
-                self.unmount_lazily()
+                self.end_for(End::Signal(signal), || self.unmount_lazily())
             }
             done => done,
-        });
+        };
         match ended {
             Ok(()) | Err(UmountError::NotMounted(_)) => {}
             Err(error) => observer.observe(&Event::Warning(error.to_string())),
         }
+        if farewell == Farewell::AtOnce && !is_over {
+            self.leave(signal);
+        }
+    }
+
+    fn in_use(&self, farewell: Farewell) -> String {
+        let busy =
+            UmountError::Busy { path: self.mountpoint.to_path_buf(), holders: mounts::holders(&self.mountpoint) };
+        match farewell {
+            Farewell::LastUser => format!("{busy}; it ends with its last user"),
+            Farewell::AtOnce => format!("{busy}; there will be errors"),
+        }
+    }
+
+    /// Ends without the mount having ended.
+    fn leave(&self, signal: i32) {
+        if self.device.is_some() && mounts::device_at(&self.mountpoint) == self.device {
+            flush(&self.mountpoint); // it could not be unmounted, so it can still be reached
+        }
+        *self.end.lock() = End::Signal(signal);
+        let _ = self.give_up.send(Ended::GivenUp);
     }
 
     /// Breaks the connection, whoever uses the mount.

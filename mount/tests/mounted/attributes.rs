@@ -37,6 +37,22 @@ fn times_keep_their_nanoseconds_also_before_1970() {
 }
 
 #[test]
+fn everything_can_be_shown_as_one_users() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let options = MountOptions { force_owner: Some((65534, 65534)), allow_other: true, ..MountOptions::default() };
+    let mounted = Mounted::with(&options);
+    let script = "echo text > file; mkdir dir; ln -s file link; ln file hard; mkfifo pipe; chmod 600 file; cat file";
+    let made = as_nobody(&mounted.place.mnt(), script);
+    assert!(made.status.success(), "{made:?}");
+    let shown = sh(&mounted.place.mnt(), "stat -c %u:%g . *; ls -ln | awk 'NR > 1 { print $3\":\"$4 }'");
+    assert!(shown.lines().all(|owner| owner == "65534:65534") && shown.lines().count() == 11, "{shown}");
+    let stored = sh(&mounted.place.cipher(), "stat -c %u:%g *");
+    assert!(stored.lines().all(|owner| owner == "0:0"), "{stored}");
+}
+
+#[test]
 fn a_write_by_somebody_else_takes_setuid_and_setgid_away() {
     if !can_mount() || !is_root() {
         return;

@@ -2,14 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use strongroom_mount::mounts::{self, Unmounted};
-use strongroom_mount::{End, MountOptions, UmountError};
+use strongroom_mount::{Adapter, End, MountError, MountOptions, Mountpoint, Session, Termination, UmountError};
 
 use crate::place::{Place, can_mount, is_root, sh};
 
@@ -117,6 +119,65 @@ fn an_idle_mount_goes_but_not_while_a_file_is_open() {
 }
 
 #[test]
+fn a_session_that_is_to_end_on_a_signal_does_not_wait_for_its_users() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let mut session = place.session(&MountOptions::default());
+    session.end_on(Termination::catch().unwrap()).unwrap();
+    let mut file = File::create(place.mnt().join("file")).unwrap();
+    file.write_all(b"collected by the kernel").unwrap();
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(session.wait().unwrap(), End::Signal(15));
+    assert!(!is_mounted(&place));
+    // The process would end here, and take the kernel's connection with it.
+    let _again = place.session(&MountOptions::default());
+    assert_eq!(fs::read_to_string(place.mnt().join("file")).unwrap(), "collected by the kernel");
+}
+
+/// Mounts as mount.fuse3 does with drop_privileges, for somebody else to serve.
+fn mounted_already(place: &Place, words: &str) -> String {
+    let device = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+    let data = format!("fd={},rootmode=40000,user_id=0,group_id=0{words}", device.as_raw_fd());
+    let data = std::ffi::CString::new(data).unwrap();
+    let flags = rustix::mount::MountFlags::NODEV;
+    rustix::mount::mount("gocryptfs", place.mnt(), "fuse.gocryptfs", flags, data.as_c_str()).unwrap();
+    format!("/dev/fd/{}", device.into_raw_fd())
+}
+
+#[test]
+fn a_mount_that_was_made_already_is_served_and_taken_down() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let at = mounted_already(&place, "");
+    let mountpoint = Mountpoint::check(at.as_ref(), &place.cipher(), false).unwrap();
+    let options = MountOptions::default();
+    let adapter = Arc::new(Adapter::new(place.vault(&options), &options));
+    let session = Session::mount(adapter, &mountpoint, &place.cipher(), &options, place.told.clone()).unwrap();
+    fs::write(place.mnt().join("file"), "served").unwrap();
+    assert_eq!(fs::read_to_string(place.mnt().join("file")).unwrap(), "served");
+    drop(session);
+    assert!(!is_mounted(&place));
+}
+
+#[test]
+fn a_mount_for_all_that_was_made_without_checks_is_not_served() {
+    if !can_mount() || !is_root() {
+        return;
+    }
+    for (words, is_refused) in [(",allow_other", true), (",allow_other,default_permissions", false)] {
+        let place = Place::new();
+        let at = mounted_already(&place, words);
+        let checked = Mountpoint::check(at.as_ref(), &place.cipher(), false);
+        sh(place.dir.path(), "umount -l mnt");
+        assert_eq!(matches!(checked, Err(MountError::Unchecked(_))), is_refused, "{words}: {checked:?}");
+    }
+}
+
+#[test]
 fn what_is_held_is_let_go_only_at_the_end() {
     if !can_mount() {
         return;
@@ -206,8 +267,8 @@ fn a_killed_servers_mount_is_cleared() {
     server.child.wait().unwrap();
     let dead = mounts::find(&server.place.mnt()).unwrap().unwrap();
     assert!(dead.is_dead());
-    let error = strongroom_mount::Mountpoint::check(&server.place.mnt(), &server.place.cipher(), true).unwrap_err();
-    assert!(matches!(error, strongroom_mount::MountError::DeadMount(_)), "{error}");
+    let error = Mountpoint::check(&server.place.mnt(), &server.place.cipher(), true).unwrap_err();
+    assert!(matches!(error, MountError::DeadMount(_)), "{error}");
     assert_eq!(mounts::umount(&server.place.mnt(), false).unwrap(), Unmounted::Cleared);
     assert!(!is_mounted(&server.place));
 }

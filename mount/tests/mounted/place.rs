@@ -90,7 +90,7 @@ impl Place {
             shared: options.shared_storage,
             xattrs: !options.no_xattr,
             acl: options.acl,
-            open_files: 0,
+            ..VaultOptions::default()
         };
         let backing = RealBacking::open(&self.cipher()).unwrap();
         Arc::new(Vault::new(backing, ciphers, vault_options, self.told.clone(), Arc::new(OsRandom)).unwrap())
