@@ -7,7 +7,8 @@ pub struct NameCipher {
     /// `None` where names are stored in plaintext.
     encryption: Option<EmeNames>,
     uses_dir_iv: bool,
-    long_name_max: u8,
+    /// From which encoded length on names are hashed; `None` if none are.
+    long_name_max: Option<u8>,
 }
 
 /// What an entry is called on disk.
@@ -18,6 +19,11 @@ pub struct StoredName {
 }
 
 impl StoredName {
+    /// An entry that is called on disk what no name is encoded as.
+    pub fn verbatim(disk: Vec<u8>) -> Self {
+        Self { disk, long: None }
+    }
+
     /// What stands in the directory.
     pub fn disk(&self) -> &[u8] {
         &self.disk
@@ -57,11 +63,16 @@ impl NameCipher {
     pub const MAX_NAME_FILE: usize = 344;
 
     pub(crate) fn encrypting(names: EmeNames, uses_dir_iv: bool, long_name_max: u8) -> Self {
-        Self { encryption: Some(names), uses_dir_iv, long_name_max }
+        Self { encryption: Some(names), uses_dir_iv, long_name_max: Some(long_name_max) }
     }
 
     pub(crate) fn plaintext() -> Self {
-        Self { encryption: None, uses_dir_iv: false, long_name_max: u8::MAX }
+        Self { encryption: None, uses_dir_iv: false, long_name_max: None }
+    }
+
+    /// From now on no name is hashed, however long; and an entry that is, has no name.
+    pub fn hash_none(&mut self) {
+        self.long_name_max = None;
     }
 
     /// Whether every directory has a file with its IV.
@@ -81,7 +92,7 @@ impl NameCipher {
             return Ok(StoredName { disk: name.to_vec(), long: None });
         };
         let encoded = encryption.encrypt(iv.as_bytes(), name)?;
-        if encoded.len() <= usize::from(self.long_name_max) {
+        if self.long_name_max.is_none_or(|max| encoded.len() <= usize::from(max)) {
             return Ok(StoredName { disk: encoded, long: None });
         }
         Ok(StoredName { disk: long_name::content_name(encryption.code(), &encoded), long: Some(encoded) })
@@ -102,7 +113,7 @@ impl NameCipher {
         if is_root && disk == CONF_NAME.as_bytes() || self.uses_dir_iv && disk == DIR_IV_NAME.as_bytes() {
             return Classified::Reserved;
         }
-        if self.is_plaintext() {
+        if self.long_name_max.is_none() {
             return Classified::Ordinary;
         }
         match disk {
