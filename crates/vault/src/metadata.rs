@@ -52,7 +52,7 @@ impl<B: Backing> Vault<B> {
                 }
             }
             if set.atime.is_some() || set.mtime.is_some() {
-                self.backing.set_times(target, set.atime, set.mtime)?;
+                self.set_times(&node, target, set)?;
             }
             let stat = self.backing.stat(target)?;
             Ok(self.to_attr(&node, &stat, target))

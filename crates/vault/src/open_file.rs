@@ -10,6 +10,7 @@ use strongroom_format::FileId;
 use crate::attr::NodeId;
 use crate::backing::{Backing, OpenMode, Stat, Sys, Target};
 use crate::error::{Result, VaultError};
+use crate::kept_time::KeptTime;
 use crate::node::{Kept, Link, Node, Reach};
 use crate::vault::Vault;
 
@@ -20,6 +21,8 @@ pub(crate) struct FileState<B: Backing> {
     pub content: RwLock<Content>,
     /// The file id, which readers find out while they share the content lock.
     pub id: Mutex<KnownId>,
+    /// Its time, where that is left to a cache.
+    pub time: Mutex<KeptTime>,
 }
 
 /// What the holder of the content lock knows of the ciphertext.
@@ -63,6 +66,7 @@ impl<B: Backing> Default for FileState<B> {
             descriptor: Mutex::new(None),
             content: RwLock::new(Content::default()),
             id: Mutex::new(KnownId::Unread),
+            time: Mutex::default(),
         }
     }
 }

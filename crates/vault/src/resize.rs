@@ -21,12 +21,16 @@ impl<B: Backing> Vault<B> {
         let state = node.file().ok_or(VaultError::InvalidArgument)?;
         self.end_of(size, 0)?;
         let file = self.open_file(node, true)?;
+        self.keeping_time(node, state, &file, || self.resize_open(node, state, &file, size))
+    }
+
+    fn resize_open(&self, node: &Arc<Node<B>>, state: &FileState<B>, file: &B::File, size: u64) -> Result<()> {
         let mut content = state.content.write();
-        let extent = self.extent(&file, &mut content)?;
+        let extent = self.extent(file, &mut content)?;
         if size == 0 {
-            return if extent.len == 0 { Ok(()) } else { self.empty(state, &file, &mut content) };
+            return if extent.len == 0 { Ok(()) } else { self.empty(state, file, &mut content) };
         }
-        let mut change = self.begin(node, state, &file, &mut content)?;
+        let mut change = self.begin(node, state, file, &mut content)?;
         self.settle_end(&mut change)?;
         let old = self.plain_size(change.extent);
         if size == old {
@@ -134,11 +138,11 @@ impl<B: Backing> Vault<B> {
             return Err(VaultError::InvalidArgument);
         }
         let file = self.open_file(&node, true)?;
-        {
+        self.keeping_time(&node, state, &file, || {
             let _content = state.content.write();
             let start = self.geometry.block_offset(offset / BLOCK as u64);
-            self.backing.reserve(&file, start, self.geometry.cipher_size(end) - start)?;
-        }
+            Ok(self.backing.reserve(&file, start, self.geometry.cipher_size(end) - start)?)
+        })?;
         let size = {
             let mut content = state.content.write();
             let mut change = self.begin(&node, state, &file, &mut content)?;

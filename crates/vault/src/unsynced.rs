@@ -99,6 +99,9 @@ impl<B: Backing> Vault<B> {
         self.sync_way_to(&node)?;
         if node.file().is_some() {
             let file = self.open_file(&node, false)?;
+            if !data_only {
+                self.put_back_time(&node);
+            }
             self.backing.sync(&file, data_only)?;
         }
         Ok(())
@@ -118,6 +121,7 @@ impl<B: Backing> Vault<B> {
 
     /// syncfs(2): everything.
     pub fn sync_all(&self) -> Result<()> {
+        self.put_back_times();
         let noted = self.unsynced.all();
         self.backing.sync_all()?;
         for (dir, record) in noted {

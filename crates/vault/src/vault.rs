@@ -9,10 +9,12 @@ use strongroom_format::{Ciphers, Geometry};
 
 use crate::attr::{Attr, Kind, NodeId, StatFs};
 use crate::backing::{Backing, Stat, Target};
+use crate::bad_name::NamePattern;
 use crate::cache::Clock;
 use crate::error::{Result, VaultError};
+use crate::kept_time::KeptTimes;
 use crate::node::{Node, NodeTable, Reach};
-use crate::open_file::Space;
+use crate::open_file::{FileState, Space};
 use crate::real_backing::RealBacking;
 use crate::unsynced::Unsynced;
 
@@ -27,13 +29,15 @@ pub struct VaultOptions {
     pub xattrs: bool,
     /// Serves POSIX ACLs, which are stored as they are.
     pub acl: bool,
+    /// Hashes names that are too long for a directory. Without, they are refused, and those that are hashed not shown.
+    pub long_names: bool,
     /// How many descriptors of files to keep open; half as many directories more. 0: as the process's limit allows.
     pub open_files: usize,
 }
 
 impl Default for VaultOptions {
     fn default() -> Self {
-        VaultOptions { read_only: false, shared: false, xattrs: true, acl: false, open_files: 0 }
+        VaultOptions { read_only: false, shared: false, xattrs: true, acl: false, long_names: true, open_files: 0 }
     }
 }
 
@@ -51,7 +55,10 @@ pub struct Vault<B: Backing = RealBacking> {
     pub(crate) open_files: Clock<B>,
     pub(crate) open_dirs: Clock<B>,
     pub(crate) unsynced: Unsynced,
+    pub(crate) times: KeptTimes<B>,
     pub(crate) space: Space,
+    /// Which undecodable entries are shown.
+    pub(crate) bad_names: Vec<NamePattern>,
     /// Written while a directory is without its IV; who finds none waits for this before he thinks it lost.
     pub(crate) making_dirs: RwLock<()>,
     /// Held by whoever locks the names of more than one directory, lest two of them wait for each other.
@@ -66,13 +73,16 @@ impl<B: Backing> Vault<B> {
     /// A vault over `backing`, opened with `ciphers`.
     pub fn new(
         backing: B,
-        ciphers: Ciphers,
+        mut ciphers: Ciphers,
         options: VaultOptions,
         observer: Arc<dyn Observer>,
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let root = backing.root()?;
         let stat = backing.stat(Target::Dir(&root))?;
+        if !options.long_names {
+            ciphers.names.hash_none();
+        }
         let open_files = match options.open_files {
             0 => descriptor_budget(),
             asked => asked,
@@ -89,7 +99,9 @@ impl<B: Backing> Vault<B> {
             open_files: Clock::new(open_files),
             open_dirs: Clock::new(open_files / 2),
             unsynced: Unsynced::default(),
+            times: KeptTimes::default(),
             space: Space::default(),
+            bad_names: Vec::new(),
             making_dirs: RwLock::new(()),
             moving: Mutex::new(()),
             reported: Mutex::new(Vec::new()),
@@ -138,6 +150,7 @@ impl<B: Backing> Vault<B> {
 
     /// Takes back `lookups` counted lookups.
     pub fn forget(&self, node: NodeId, lookups: u64) {
+        self.put_back_time_of(node);
         self.nodes.forget(node, lookups);
     }
 
@@ -227,7 +240,7 @@ impl<B: Backing> Vault<B> {
             size,
             blocks: stat.blocks,
             atime: stat.atime,
-            mtime: stat.mtime,
+            mtime: node.file().and_then(FileState::kept_time).unwrap_or(stat.mtime),
             ctime: stat.ctime,
             kind: node.kind,
             permissions: stat.mode & 0o7777,

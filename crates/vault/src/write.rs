@@ -42,12 +42,14 @@ impl<B: Backing> Vault<B> {
             return Ok(0);
         }
         let file = self.open_file(&node, true)?;
-        Scratch::lend(|scratch| {
-            let sealed = self.seal_ahead(state, offset, data, scratch);
-            let mut content = state.content.write();
-            let mut change = self.begin(&node, state, &file, &mut content)?;
-            let sealed = sealed.filter(|(id, _)| *id == change.id && !change.lacks_header).map(|(_, len)| len);
-            self.write_span(&mut change, offset, data, sealed, scratch)
+        self.keeping_time(&node, state, &file, || {
+            Scratch::lend(|scratch| {
+                let sealed = self.seal_ahead(state, offset, data, scratch);
+                let mut content = state.content.write();
+                let mut change = self.begin(&node, state, &file, &mut content)?;
+                let sealed = sealed.filter(|(id, _)| *id == change.id && !change.lacks_header).map(|(_, len)| len);
+                self.write_span(&mut change, offset, data, sealed, scratch)
+            })
         })?;
         Ok(data.len())
     }
