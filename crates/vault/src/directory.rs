@@ -133,7 +133,7 @@ impl<B: Backing> Vault<B> {
             Classified::Ordinary => match self.ciphers.names.decrypt(&handle.iv, disk) {
                 Ok(name) => Ok(Some(name)),
                 Err(_) if disk.starts_with(DIR_IV_LEFTOVER) => Ok(None),
-                Err(error) => Err(error.to_string()),
+                Err(error) => self.bad_name(handle, disk).map(Some).ok_or_else(|| error.to_string()),
             },
             Classified::LongContent => {
                 let name_file = [disk, b".name"].concat();
@@ -290,6 +290,7 @@ impl<B: Backing> Vault<B> {
     /// What `name` is called on disk in this directory.
     pub(crate) fn stored_name(&self, node: &Node<B>, handle: &DirHandle<B>, name: &[u8]) -> Result<StoredName> {
         let stored = self.ciphers.names.encrypt(&handle.iv, name)?;
+        let stored = self.stored_bad_name(handle, name, stored)?;
         if node.id == NodeId::ROOT && self.ciphers.names.classify(stored.disk(), true) == Classified::Reserved {
             return Err(VaultError::Reserved);
         }
