@@ -68,7 +68,7 @@ pub fn check(
     let master = conf.unlock(&passphrase()?)?;
     let ciphers = conf.ciphers(&master)?;
     let backing = RealBacking::open(conf.dir()).map_err(|source| unusable(conf.dir(), source))?;
-    let options = CheckOptions { threads: threads.unwrap_or(0) };
+    let options = CheckOptions { threads: threads.unwrap_or(0), estimate: true, ..CheckOptions::default() };
     let found = check_vault(&backing, &ciphers, options, &*observer)
         .map_err(|source| ActionError::Vault { path: conf.dir().to_owned(), source })?;
     let (problems, notes): (Vec<_>, Vec<_>) = found.problems.into_iter().partition(|problem| problem.kind.is_damage());

@@ -1,6 +1,8 @@
 //! The content of files: headers, blocks and holes.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 use strongroom_event::Event;
@@ -12,7 +14,7 @@ use crate::content::{HEADER, is_zero};
 use super::place::Place;
 use super::queue::Job;
 use super::run::{BadRun, INTERRUPTED_RESIZE, INTERRUPTED_WRITE, note_bad};
-use super::{Checker, ProblemKind, add};
+use super::{Checker, Part, ProblemKind, Report, add};
 
 /// Ciphertext blocks that are read and opened together.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -35,6 +37,20 @@ impl Buffers {
     }
 }
 
+/// A part of a file that is being read, and what was found in it.
+struct Stretch<'f, B: Backing> {
+    file: &'f B::File,
+    id: &'f FileId,
+    size: u64,
+    bad: Vec<BadRun>,
+    /// In how many more bad blocks a crash is looked for.
+    looks: usize,
+    hole_bytes: u64,
+}
+
+/// The file ended before it should have.
+struct Shrank;
+
 impl<B: Backing> Checker<'_, B> {
     pub(super) fn check_file(&self, dir: &B::Dir, place: &Arc<Place>, stat: &Stat, buffers: &mut Buffers) {
         if stat.size == 0 {
@@ -42,28 +58,35 @@ impl<B: Backing> Checker<'_, B> {
         }
         if stat.size <= self.geometry.header_len() {
             let detail = format!("{} bytes are no more than a header, so the file counts as empty", stat.size);
-            return self.problem(place, ProblemKind::Stub, detail);
+            return self.problem(place, ProblemKind::Stub, Part::Content, detail);
         }
         let file = match self.backing.open(dir, &place.disk, OpenMode::Read) {
             Ok(file) => file,
-            Err(errno) => return self.unreadable(place, "opening it", errno),
+            Err(errno) => return self.unreadable(place, Part::Opening, "opening it", errno),
         };
         let mut header = [0; HEADER];
         match self.backing.read_at(&file, 0, &mut header) {
             Ok(HEADER) => {}
-            Ok(_) => return self.problem(place, ProblemKind::Header, "the file ends within its header".into()),
-            Err(errno) => return self.unreadable(place, "reading its header", errno),
+            Ok(_) => {
+                return self.problem(
+                    place,
+                    ProblemKind::Header,
+                    Part::Content,
+                    "the file ends within its header".into(),
+                );
+            }
+            Err(errno) => return self.unreadable(place, Part::Content, "reading its header", errno),
         }
         let id = match FileHeader::decode(&header) {
             Ok(id) => id,
             Err(_) if is_zero(&header) && self.holds_nothing(&file, stat.size, buffers) => {
                 add(&self.counts.hole_bytes, self.geometry.plain_size(stat.size));
                 let detail = "the size reached the disk, the header and the content did not: it reads as zeros".into();
-                return self.problem(place, ProblemKind::Interrupted, detail);
+                return self.problem(place, ProblemKind::Interrupted, Part::Content, detail);
             }
             Err(error) => {
                 let detail = format!("{error}; no block of the file can be opened");
-                return self.problem(place, ProblemKind::Header, detail);
+                return self.problem(place, ProblemKind::Header, Part::Content, detail);
             }
         };
         let blocks = (stat.size - self.geometry.header_len()).div_ceil(self.geometry.cipher_block());
@@ -80,7 +103,7 @@ impl<B: Backing> Checker<'_, B> {
         &self,
         place: &Arc<Place>,
         id: &FileId,
-        blocks: std::ops::Range<u64>,
+        blocks: Range<u64>,
         size: u64,
         buffers: &mut Buffers,
     ) {
@@ -88,51 +111,59 @@ impl<B: Backing> Checker<'_, B> {
         let opened = self.open_dir(parent).and_then(|dir| self.backing.open(&dir, &place.disk, OpenMode::Read));
         match opened {
             Ok(file) => self.check_blocks(place, &file, id, blocks, size, buffers),
-            Err(errno) => self.unreadable(place, "opening it", errno),
+            Err(errno) => self.unreadable(place, Part::Opening, "opening it", errno),
         }
     }
 
     fn check_blocks(
         &self,
-        place: &Place,
+        place: &Arc<Place>,
         file: &B::File,
         id: &FileId,
-        blocks: std::ops::Range<u64>,
+        blocks: Range<u64>,
         size: u64,
         buffers: &mut Buffers,
     ) {
-        let mut bad = Vec::new();
-        let mut looks = INTERRUPTIONS_LOOKED_FOR;
+        let looks = if self.options.as_mounted { 0 } else { INTERRUPTIONS_LOOKED_FOR };
+        let mut stretch = Stretch { file, id, size, bad: Vec::new(), looks, hole_bytes: 0 };
+        let read = self.read_blocks(&mut stretch, blocks, buffers);
+        self.count_holes(place, stretch.hole_bytes);
+        if read.is_err() {
+            let detail = "the file shrank while it was read".into();
+            return self.problem(place, ProblemKind::Unreadable, Part::Content, detail);
+        }
+        for run in stretch.bad {
+            self.bad_run(place, run);
+        }
+    }
+
+    fn read_blocks(
+        &self,
+        stretch: &mut Stretch<'_, B>,
+        blocks: Range<u64>,
+        buffers: &mut Buffers,
+    ) -> Result<(), Shrank> {
         let mut next = blocks.start;
-        while next < blocks.end {
-            let after_hole = self.skip_hole(file, next, blocks.end, size);
+        while next < blocks.end && !self.is_stopped() {
+            let after_hole = self.skip_hole(stretch, next, blocks.end);
             if after_hole > next {
                 next = after_hole;
                 continue;
             }
             let count = (blocks.end - next).min(BLOCKS_AT_ONCE as u64);
-            let wanted = self.span(next, count, size);
-            let stored = &mut buffers.stored[..wanted];
-            match self.backing.read_at(file, self.geometry.block_offset(next), stored) {
-                Ok(len) if len == wanted => {}
-                Ok(_) => {
-                    return self.problem(place, ProblemKind::Unreadable, "the file shrank while it was read".into());
+            let wanted = self.span(next, count, stretch.size);
+            match self.backing.read_at(stretch.file, self.geometry.block_offset(next), &mut buffers.stored[..wanted]) {
+                Ok(len) if len == wanted => {
+                    self.open_all(stretch, next, wanted, buffers);
+                    self.observer.observe(&Event::Progress(wanted as u64));
                 }
-                Err(errno) => {
-                    let why = format!("cannot be read: {}", std::io::Error::from(errno));
-                    // One bad sector is not to hide the blocks beside it.
-                    self.check_each_block(file, id, next..next + count, size, &why, &mut bad, &mut looks, buffers);
-                    next += count;
-                    continue;
-                }
+                Ok(_) => return Err(Shrank),
+                // One bad sector is not to hide the blocks beside it.
+                Err(errno) => self.read_each_block(stretch, next..next + count, errno, buffers),
             }
-            self.open_all(id, next, wanted, &mut bad, &mut looks, size, buffers);
-            self.observer.observe(&Event::Progress(wanted as u64));
             next += count;
         }
-        for run in bad {
-            self.bad_run(place, run);
-        }
+        Ok(())
     }
 
     /// Stored bytes of `count` blocks from `first` on.
@@ -142,118 +173,103 @@ impl<B: Backing> Checker<'_, B> {
     }
 
     /// Reads blocks one by one where reading them together failed.
-    #[allow(clippy::too_many_arguments)]
-    fn check_each_block(
-        &self,
-        file: &B::File,
-        id: &FileId,
-        blocks: std::ops::Range<u64>,
-        size: u64,
-        why: &str,
-        bad: &mut Vec<BadRun>,
-        looks: &mut usize,
-        buffers: &mut Buffers,
-    ) {
+    fn read_each_block(&self, stretch: &mut Stretch<'_, B>, blocks: Range<u64>, errno: Errno, buffers: &mut Buffers) {
+        let why = format!("cannot be read: {}", std::io::Error::from(errno));
         for block in blocks {
-            let wanted = self.span(block, 1, size);
-            let read = self.backing.read_at(file, self.geometry.block_offset(block), &mut buffers.stored[..wanted]);
-            match read == Ok(wanted) {
-                true => self.open_all(id, block, wanted, bad, looks, size, buffers),
-                false => note_bad(bad, block, why.to_owned()),
+            let wanted = self.span(block, 1, stretch.size);
+            let offset = self.geometry.block_offset(block);
+            match self.backing.read_at(stretch.file, offset, &mut buffers.stored[..wanted]) {
+                Ok(len) if len == wanted => self.open_all(stretch, block, wanted, buffers),
+                _ => note_bad(&mut stretch.bad, block, why.clone()),
             }
             self.observer.observe(&Event::Progress(wanted as u64));
         }
     }
 
     /// Opens the blocks in the buffer, those after a bad one too.
-    #[allow(clippy::too_many_arguments)]
-    fn open_all(
-        &self,
-        id: &FileId,
-        first: u64,
-        len: usize,
-        bad: &mut Vec<BadRun>,
-        looks: &mut usize,
-        size: u64,
-        buffers: &mut Buffers,
-    ) {
+    fn open_all(&self, stretch: &mut Stretch<'_, B>, first: u64, len: usize, buffers: &mut Buffers) {
         let block_len = self.geometry.cipher_block() as usize;
         let Buffers { stored, plain } = buffers;
         let (mut at, mut block) = (0, first);
         while at < len {
             let rest = &stored[at..len];
-            let good = match self.ciphers.content.open_blocks(id, block, rest, plain) {
+            let good = match self.ciphers.content.open_blocks(stretch.id, block, rest, plain) {
                 Ok(_) => rest.len().div_ceil(block_len),
                 Err(error) => (error.block - block) as usize,
             };
             let good_len = (good * block_len).min(rest.len());
-            self.count_content(&rest[..good_len]);
+            self.count_content(stretch, &rest[..good_len]);
             at += good_len;
             block += good as u64;
             if at < len {
                 let one = &stored[at..len.min(at + block_len)];
-                let is_last = self.geometry.block_offset(block + 1) >= size;
-                self.look_at_bad(id, block, one, is_last, bad, looks, plain);
+                self.look_at_bad(stretch, block, one, plain);
                 at += one.len();
                 block += 1;
             }
         }
     }
 
-    fn count_content(&self, stored: &[u8]) {
+    fn count_content(&self, stretch: &mut Stretch<'_, B>, stored: &[u8]) {
         let block_len = self.geometry.cipher_block() as usize;
         let is_hole = |block: &&[u8]| block.len() == block_len && is_zero(block);
         let holes = stored.chunks(block_len).filter(is_hole).count() as u64 * self.geometry.plain_block();
         let all = self.geometry.plain_size(stored.len() as u64 + self.geometry.header_len());
-        add(&self.counts.hole_bytes, holes);
+        stretch.hole_bytes += holes;
         add(&self.counts.bytes, all - holes);
     }
 
     /// A block that does not authenticate: damaged, or what a crash left, which the vault can read.
-    #[allow(clippy::too_many_arguments)]
-    fn look_at_bad(
-        &self,
-        id: &FileId,
-        block: u64,
-        stored: &[u8],
-        is_last: bool,
-        bad: &mut Vec<BadRun>,
-        looks: &mut usize,
-        plain: &mut [u8],
-    ) {
+    fn look_at_bad(&self, stretch: &mut Stretch<'_, B>, block: u64, stored: &[u8], plain: &mut [u8]) {
         let overhead = self.geometry.overhead() as usize;
+        let is_last = self.geometry.block_offset(block + 1) >= stretch.size;
         if stored.len() > overhead && is_zero(stored) && is_last {
             add(&self.counts.hole_bytes, (stored.len() - overhead) as u64);
-            return note_bad(bad, block, INTERRUPTED_WRITE.to_owned());
+            return note_bad(&mut stretch.bad, block, INTERRUPTED_WRITE.to_owned());
         }
-        let looks_on = *looks > 0;
-        *looks = looks.saturating_sub(1);
-        match self.ciphers.content.open_interrupted(id, block, stored, looks_on, plain) {
+        let looks_on = stretch.looks > 0;
+        stretch.looks = stretch.looks.saturating_sub(1);
+        match self.ciphers.content.open_interrupted(stretch.id, block, stored, looks_on, plain) {
             Some(len) => {
                 add(&self.counts.bytes, len as u64);
-                note_bad(bad, block, INTERRUPTED_RESIZE.to_owned());
+                note_bad(&mut stretch.bad, block, INTERRUPTED_RESIZE.to_owned());
             }
             None => {
-                let why = self.ciphers.content.open_blocks(id, block, stored, plain).err();
-                note_bad(bad, block, why.map_or_else(String::new, |error| error.why.to_string()));
+                let why = self.ciphers.content.open_blocks(stretch.id, block, stored, plain).err();
+                note_bad(&mut stretch.bad, block, why.map_or_else(String::new, |error| error.why.to_string()));
             }
         }
     }
 
     /// The first block from `next` on that may hold data. Whole blocks of a hole are counted, not read.
-    fn skip_hole(&self, file: &B::File, next: u64, end: u64, size: u64) -> u64 {
+    fn skip_hole(&self, stretch: &mut Stretch<'_, B>, next: u64, end: u64) -> u64 {
         let start = self.geometry.block_offset(next);
-        let data = match self.backing.seek_data(file, start) {
+        let data = match self.backing.seek_data(stretch.file, start) {
             Ok(data) => data,
-            Err(Errno::NXIO) => size,
+            Err(Errno::NXIO) => stretch.size,
             Err(_) => return next,
         };
         let whole = (data.saturating_sub(start) / self.geometry.cipher_block()).min(end - next);
-        add(&self.counts.hole_bytes, whole * self.geometry.plain_block());
+        stretch.hole_bytes += whole * self.geometry.plain_block();
         if whole > 0 {
             self.observer.observe(&Event::Progress(whole * self.geometry.cipher_block()));
         }
         next + whole
+    }
+
+    fn count_holes(&self, file: &Arc<Place>, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        add(&self.counts.hole_bytes, bytes);
+        if file.hole_bytes.fetch_add(bytes, Ordering::Relaxed) > 0 {
+            return;
+        }
+        add(&self.counts.files_with_holes, 1);
+        let mut with_holes = self.with_holes.lock();
+        if with_holes.len() < Report::MOST_PROBLEMS {
+            with_holes.push(file.clone());
+        }
     }
 
     /// Whether the file is zeros throughout.

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use strongroom_format::{Classified, DirIv};
+use strongroom_format::{Classified, DirIv, NameCipher};
 
 use crate::backing::{Backing, RawEntry, Target};
 use crate::directory::{DIR_IV_LEFTOVER, DIR_IV_NAME};
+use crate::repair::ASIDE_WITHIN;
 
 use super::content::Buffers;
 use super::place::Place;
 use super::queue::Job;
-use super::{Checker, Problem, ProblemKind, add};
+use super::{Checker, Part, Problem, ProblemKind, add};
 
 /// Entries of a large directory that one job takes.
 const ENTRIES_IN_A_JOB: usize = 256;
@@ -22,14 +23,17 @@ impl<B: Backing> Checker<'_, B> {
         add(&self.counts.directories, 1);
         let dir = match self.open_dir(place) {
             Ok(dir) => dir,
-            Err(errno) => return self.unreadable(place, "opening the directory", errno),
+            Err(errno) => return self.unreadable(place, Part::Opening, "opening the directory", errno),
         };
         self.check_xattrs(place, Target::Dir(&dir));
         let mut entries = Vec::new();
         if let Err(errno) = self.backing.list(&dir, &mut |entry| entries.push(entry)) {
-            return self.unreadable(place, "listing the directory", errno);
+            return self.unreadable(place, Part::Entries, "listing the directory", errno);
         }
         let iv = self.check_iv(place, &dir, &entries);
+        if self.options.as_mounted && iv.is_none() {
+            return;
+        }
         self.check_orphans(place, &entries);
         let is_root = place.is_root();
         entries.retain(|entry| {
@@ -57,15 +61,12 @@ impl<B: Backing> Checker<'_, B> {
             Err(Errno::NOENT) => "gocryptfs.diriv is missing".to_owned(),
             Err(Errno::OVERFLOW) => "gocryptfs.diriv is longer than 16 bytes".to_owned(),
             Err(errno) => {
-                self.unreadable(place, "reading gocryptfs.diriv", errno);
+                self.unreadable(place, Part::Entries, "reading gocryptfs.diriv", errno);
                 return None;
             }
         };
-        let is_ours = |entry: &RawEntry| {
-            self.ciphers.names.classify(&entry.name, place.is_root()) == Classified::Reserved
-                || is_leftover(&entry.name, place.is_root())
-        };
-        let kind = match entries.iter().all(is_ours) {
+        let is_nothing = |entry: &RawEntry| is_nothing(&self.ciphers.names, &entry.name, place.is_root());
+        let kind = match entries.iter().all(is_nothing) {
             true => ProblemKind::EmptyDirIv,
             false => ProblemKind::DirIv,
         };
@@ -78,7 +79,8 @@ impl<B: Backing> Checker<'_, B> {
             disk_path.push(b'/');
         }
         disk_path.extend_from_slice(DIR_IV_NAME);
-        self.report(Problem { path: place.path(), disk_path, kind, detail: format!("{what}; {fate}") });
+        let problem = place.problem(kind, Part::Entries, format!("{what}; {fate}"));
+        self.report(Problem { disk_path, ..problem });
         None
     }
 
@@ -90,9 +92,11 @@ impl<B: Backing> Checker<'_, B> {
             .map(|entry| self.ciphers.names.name_file_of(&entry.name))
             .collect();
         for entry in entries.iter().filter(|entry| class(&entry.name) == Classified::LongNameFile) {
-            if !contents.contains(&entry.name) {
+            let is_what_is_aside = place.is_root() && entry.name == ASIDE_WITHIN;
+            if !contents.contains(&entry.name) && !is_what_is_aside {
                 let detail = "it holds the name of a file that is gone; it does no harm".into();
-                self.problem(&self.child(place, entry, None), ProblemKind::OrphanLongName, detail);
+                let orphan = self.child(place, entry, None);
+                self.problem(&orphan, ProblemKind::OrphanLongName, Part::Nothing, detail);
             }
         }
     }
@@ -106,23 +110,32 @@ impl<B: Backing> Checker<'_, B> {
     ) {
         let dir = match self.open_dir(place) {
             Ok(dir) => dir,
-            Err(errno) => return self.unreadable(place, "opening the directory", errno),
+            Err(errno) => return self.unreadable(place, Part::Opening, "opening the directory", errno),
         };
         for entry in entries {
-            if is_leftover(&entry.name, place.is_root()) {
-                let detail = "an interrupted run left it; it does no harm and can be deleted".into();
-                self.problem(&self.child(place, entry, None), ProblemKind::Leftover, detail);
+            if !self.options.as_mounted && is_leftover(&entry.name, place.is_root()) {
+                let detail = "an interrupted run left it; it does no harm".into();
+                self.problem(&self.child(place, entry, None), ProblemKind::Leftover, Part::Nothing, detail);
                 continue;
             }
             let name = iv.and_then(|iv| self.check_name(place, &dir, &iv, entry));
-            self.check_object(&dir, Arc::new(self.child(place, entry, name)), buffers);
+            if name.is_some() || !self.options.as_mounted {
+                self.check_object(&dir, Arc::new(self.child(place, entry, name)), buffers);
+            }
         }
     }
 
     pub(super) fn child(&self, parent: &Arc<Place>, entry: &RawEntry, name: Option<Vec<u8>>) -> Place {
         let disk = entry.name.clone();
-        Place { parent: Some(parent.clone()), name: name.unwrap_or_else(|| disk.clone()), disk }
+        Place::new(Some(parent.clone()), name.unwrap_or_else(|| disk.clone()), disk, entry.ino)
     }
+}
+
+/// Whether what has this name is no entry, so that a directory with nothing else is empty.
+pub(crate) fn is_nothing(names: &NameCipher, disk: &[u8], is_root: bool) -> bool {
+    names.classify(disk, is_root) == Classified::Reserved
+        || is_leftover(disk, is_root)
+        || is_root && disk == ASIDE_WITHIN
 }
 
 /// What an interrupted run leaves: the IV of a directory that gocryptfs was about to remove, and in the root what was to

@@ -28,9 +28,9 @@ mod queue;
 mod report;
 mod run;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -41,23 +41,31 @@ use crate::backing::{Backing, Sys, Target};
 use crate::error::Result;
 
 use content::Buffers;
+pub(crate) use directory::is_nothing;
 use place::Place;
 use queue::{Job, Queue};
 use report::Found;
-pub use report::{Problem, ProblemKind, Report};
+pub use report::{Holes, Part, Problem, ProblemKind, Report};
 
 /// How to check.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CheckOptions {
+pub struct CheckOptions<'a> {
     /// How many threads work; 0: as the machine has, within 2 and 16.
     pub threads: usize,
+    /// Only what a mount shows is looked at: nothing behind names that do not decrypt, but what other file systems show
+    /// that are mounted within; and what is left of interrupted runs are names like others.
+    pub as_mounted: bool,
+    /// Tells how much there is to read, which takes a second walk beside the first.
+    pub estimate: bool,
+    /// Gives up as soon as this is set.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// Checks everything below the root of `backing`. It must not be changed meanwhile.
 pub fn check<B: Backing>(
     backing: &B,
     ciphers: &Ciphers,
-    options: CheckOptions,
+    options: CheckOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Report> {
     let root = backing.root()?;
@@ -66,10 +74,12 @@ pub fn check<B: Backing>(
         ciphers,
         geometry: ciphers.content.geometry(),
         observer,
+        options,
         device: backing.stat(Target::Dir(&root))?.dev,
         queue: Queue::default(),
         counts: Counts::default(),
         seen_links: Mutex::default(),
+        with_holes: Mutex::default(),
         problems: Mutex::default(),
     };
     checker.observer.observe(&Event::Phase { name: PHASE, total: None });
@@ -79,7 +89,9 @@ pub fn check<B: Backing>(
         asked => asked,
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| checker.tell_size());
+        if options.estimate {
+            scope.spawn(|| checker.tell_size());
+        }
         for _ in 0..threads {
             scope.spawn(|| checker.work());
         }
@@ -98,6 +110,7 @@ struct Counts {
     xattrs: AtomicU64,
     bytes: AtomicU64,
     hole_bytes: AtomicU64,
+    files_with_holes: AtomicU64,
     damaged: AtomicU64,
     unlisted: AtomicU64,
 }
@@ -111,12 +124,23 @@ struct Checker<'a, B: Backing> {
     ciphers: &'a Ciphers,
     geometry: Geometry,
     observer: &'a dyn Observer,
+    options: CheckOptions<'a>,
     device: u64,
     queue: Queue,
     counts: Counts,
     /// Inodes with several names that were met already.
-    seen_links: Mutex<HashSet<(u64, u64)>>,
+    seen_links: Mutex<HashMap<(u64, u64), Met>>,
+    /// Files with holes, not more than are listed.
+    with_holes: Mutex<Vec<Arc<Place>>>,
     problems: Mutex<Vec<Found>>,
+}
+
+/// An inode with several names.
+struct Met {
+    /// Where it was checked.
+    checked: Arc<Place>,
+    /// Where it would have been checked by one thread that goes from name to name: where it is told of.
+    first: Arc<Place>,
 }
 
 impl<B: Backing> Checker<'_, B> {
@@ -124,6 +148,7 @@ impl<B: Backing> Checker<'_, B> {
         let mut buffers = Buffers::new(self.geometry);
         while let Some(job) = self.queue.take() {
             match job {
+                _ if self.is_stopped() => {}
                 Job::Directory(place) => self.check_directory(&place),
                 Job::Entries { dir, iv, entries } => self.check_entries(&dir, iv, &entries, &mut buffers),
                 Job::Blocks { file, id, from, to, size } => {
@@ -154,16 +179,21 @@ impl<B: Backing> Checker<'_, B> {
         }
     }
 
-    fn unreadable(&self, place: &Place, doing: &str, errno: Errno) {
-        let detail = format!("{doing} failed: {}", std::io::Error::from(errno));
-        self.problem(place, ProblemKind::Unreadable, detail);
+    fn is_stopped(&self) -> bool {
+        self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    fn problem(&self, place: &Place, kind: ProblemKind, detail: String) {
-        self.report(Problem { path: place.path(), disk_path: place.disk_path(), kind, detail });
+    fn unreadable(&self, place: &Place, part: Part, doing: &str, errno: Errno) {
+        let detail = format!("{doing} failed: {}", std::io::Error::from(errno));
+        let problem = place.problem(ProblemKind::Unreadable, part, detail);
+        self.report(Problem { errno: Some(errno), ..problem });
+    }
+
+    fn problem(&self, place: &Place, kind: ProblemKind, part: Part, detail: String) {
+        self.report(place.problem(kind, part, detail));
     }
 
     fn report(&self, problem: Problem) {
-        self.found(Found { problem, run: None });
+        self.found(Found { problem, run: None, blames_iv_of: None });
     }
 }

@@ -1,17 +1,18 @@
 //! What stands behind a name: which object it is, its link target and its extended attributes.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use strongroom_event::PathText;
 
 use crate::attr::Kind;
-use crate::backing::{Backing, Target};
+use crate::backing::{Backing, Stat, Target};
 
 use super::content::Buffers;
 use super::place::Place;
 use super::queue::Job;
-use super::{Checker, ProblemKind, add};
+use super::{Checker, Met, Part, ProblemKind, add};
 
 impl<B: Backing> Checker<'_, B> {
     pub(super) fn check_object(&self, dir: &B::Dir, place: Arc<Place>, buffers: &mut Buffers) {
@@ -19,20 +20,21 @@ impl<B: Backing> Checker<'_, B> {
         let target = Target::Entry(dir, disk);
         let stat = match self.backing.stat(target) {
             Ok(stat) => stat,
-            Err(errno) => return self.unreadable(&place, "looking at it", errno),
+            Err(errno) => return self.unreadable(&place, Part::Status, "looking at it", errno),
         };
         let kind = Kind::of_mode(stat.mode);
         if kind == Kind::Directory {
-            return match stat.dev == self.device {
+            return match stat.dev == self.device || self.options.as_mounted {
                 true => self.queue.push([Job::Directory(place)]),
                 false => self.problem(
                     &place,
                     ProblemKind::Unreadable,
+                    Part::Opening,
                     "another file system is mounted here, which is not part of the vault".into(),
                 ),
             };
         }
-        if stat.links > 1 && !self.seen_links.lock().insert((stat.dev, stat.ino)) {
+        if stat.links > 1 && self.was_met(&place, &stat) {
             return;
         }
         self.check_xattrs(&place, target);
@@ -49,12 +51,30 @@ impl<B: Backing> Checker<'_, B> {
         }
     }
 
+    /// Whether an object was met by another of its names.
+    fn was_met(&self, place: &Arc<Place>, stat: &Stat) -> bool {
+        match self.seen_links.lock().entry((stat.dev, stat.ino)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Met { checked: place.clone(), first: place.clone() });
+                false
+            }
+            Entry::Occupied(mut met) => {
+                if place.is_before(&met.get().first) {
+                    met.get_mut().first = place.clone();
+                }
+                true
+            }
+        }
+    }
+
     fn check_symlink(&self, place: &Place, target: Target<'_, B>) {
         match self.backing.read_link(target) {
-            Err(errno) => self.unreadable(place, "reading the link", errno),
+            Err(errno) => self.unreadable(place, Part::Target, "reading the link", errno),
             Ok(stored) => match self.ciphers.content.open_symlink(&stored) {
                 Ok(plain) => add(&self.counts.bytes, plain.len() as u64),
-                Err(error) => self.problem(place, ProblemKind::Symlink, format!("the link's target: {error}")),
+                Err(error) => {
+                    self.problem(place, ProblemKind::Symlink, Part::Target, format!("the link's target: {error}"));
+                }
             },
         }
     }
@@ -64,25 +84,25 @@ impl<B: Backing> Checker<'_, B> {
             Ok(names) => names,
             // A file system without attributes, or a kind of file that has none.
             Err(Errno::OPNOTSUPP | Errno::PERM) => return,
-            Err(errno) => return self.unreadable(place, "listing the extended attributes", errno),
+            Err(errno) => return self.unreadable(place, Part::Attributes, "listing the extended attributes", errno),
         };
         for disk in names {
             let Some(name) = self.ciphers.xattrs.decrypt_name(&disk) else { continue };
             add(&self.counts.xattrs, 1);
-            let shown = match &name {
-                Ok(name) => PathText(name).to_string(),
-                Err(error) => {
-                    let detail = format!("the name of the extended attribute {}: {error}", PathText(&disk));
-                    self.problem(place, ProblemKind::Xattr, detail);
-                    PathText(&disk).to_string()
+            if let Err(error) = &name {
+                let detail = format!("the name of the extended attribute {}: {error}", PathText(&disk));
+                self.problem(place, ProblemKind::Xattr, Part::AttributeName(disk.clone()), detail);
+                if self.options.as_mounted {
+                    continue;
                 }
-            };
+            }
+            let name = name.unwrap_or_else(|_| disk.clone());
             match self.backing.xattr(target, &disk) {
-                Err(errno) => self.unreadable(place, "reading an extended attribute", errno),
+                Err(errno) => self.unreadable(place, Part::Attribute(name), "reading an extended attribute", errno),
                 Ok(stored) => {
                     if let Err(error) = self.ciphers.content.open_xattr_value(&stored) {
-                        let detail = format!("the value of the extended attribute {shown}: {error}");
-                        self.problem(place, ProblemKind::Xattr, detail);
+                        let detail = format!("the value of the extended attribute {}: {error}", PathText(&name));
+                        self.problem(place, ProblemKind::Xattr, Part::Attribute(name), detail);
                     }
                 }
             }

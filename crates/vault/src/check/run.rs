@@ -8,7 +8,7 @@ use crate::backing::Backing;
 
 use super::place::Place;
 use super::report::Found;
-use super::{Checker, Problem, ProblemKind};
+use super::{Checker, Part, ProblemKind};
 
 pub(super) const INTERRUPTED_WRITE: &str = "the size reached the disk, the content did not: it reads as zeros";
 pub(super) const INTERRUPTED_RESIZE: &str = "a change of size was interrupted here; the next use completes it";
@@ -26,8 +26,8 @@ impl<B: Backing> Checker<'_, B> {
             INTERRUPTED_WRITE | INTERRUPTED_RESIZE => ProblemKind::Interrupted,
             _ => ProblemKind::Block,
         };
-        let (path, disk_path) = (place.path(), place.disk_path());
-        self.found(Found { problem: Problem { path, disk_path, kind, detail: run.to_string() }, run: Some(run) });
+        let problem = place.problem(kind, Part::Content, run.to_string());
+        self.found(Found { problem, run: Some(run), blames_iv_of: None });
     }
 }
 
