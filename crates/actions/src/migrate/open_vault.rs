@@ -86,7 +86,7 @@ impl Opened {
         let ciphers = conf.ciphers(&self.keyring.unlock(&conf)?)?;
         let unusable = |source| ActionError::CipherDir { path: self.dir.clone(), source };
         let backing = RealBacking::open(&self.dir).map_err(unusable)?;
-        let options = CheckOptions { threads: self.context.workers };
+        let options = CheckOptions { threads: self.context.workers, ..CheckOptions::default() };
         let found = check(&backing, &ciphers, options, &*self.context.observer)
             .map_err(|source| ActionError::Vault { path: self.dir.clone(), source })?;
         let damaged = found.problems.into_iter().filter(|problem| problem.kind.is_damage()).map(crate::Problem::from);
