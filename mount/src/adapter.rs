@@ -24,7 +24,7 @@ const MAX_WRITE: u32 = 1 << 20;
 /// Attributes that the kernel and its security modules read all the time and a vault has no say in. They are answered
 /// without a look, and not listed. The answer is "not supported", not "none": ls(1) then stops asking for each file. File
 /// capabilities work with `suid` only, as on any mount that is nosuid.
-const NOT_LOOKED_UP: &[&[u8]] =
+pub(crate) const NOT_LOOKED_UP: &[&[u8]] =
     &[b"security.selinux", b"security.ima", b"security.evm", b"security.apparmor", b"security.SMACK64"];
 const CAPABILITY: &[u8] = b"security.capability";
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
@@ -70,9 +70,14 @@ struct Listing {
 impl<B: Backing> Adapter<B> {
     /// The operations of `vault`, which must have been opened with the same options (read-only, shared, ACLs).
     pub fn new(vault: Arc<Vault<B>>, options: &MountOptions) -> Self {
+        let settings = Settings::of(options);
+        if settings.writeback {
+            // Not only of writes that come from the cache (FUSE_WRITE_CACHE): with it the kernel keeps the times of all.
+            vault.leave_times_to_the_cache();
+        }
         Adapter {
             vault,
-            settings: Settings::of(options),
+            settings,
             xattrs: !options.no_xattr,
             capabilities: options.suid,
             // Where all is shown as one user's, that user is not the one who owns the ciphertext, and may not be able to.
@@ -354,7 +359,7 @@ impl<B: Backing> Operations for Adapter<B> {
 
 /// Lists `.` and `..` where the listing begins with them. Gives how many entries of the snapshot to skip and the offset after the
 /// first that follows; `None` if there was no room even for the dots.
-fn after_dots(node: NodeId, offset: u64, sink: &mut dyn DirectorySink) -> Option<(usize, u64)> {
+pub(crate) fn after_dots(node: NodeId, offset: u64, sink: &mut dyn DirectorySink) -> Option<(usize, u64)> {
     // The parent's number is not known here; the kernel answers stat("..") by itself.
     for (dot, name) in (0u64..).zip([&b"."[..], b".."]).skip(offset as usize) {
         if sink.entry(name, node, Kind::Directory, dot + 1) == Room::Full {
