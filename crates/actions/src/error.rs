@@ -48,6 +48,30 @@ pub enum ActionError {
         /// What is wrong with it.
         source: SuperblockError,
     },
+    /// The configuration cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    ConfUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The configuration cannot be written.
+    #[error("cannot write the configuration {}: {source}", path.display())]
+    ConfNotWritten {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: PathError,
+    },
+    /// The old configuration cannot be kept beside the new one, which is therefore not written.
+    #[error("cannot keep the old configuration as {}: {source}", path.display())]
+    ConfNotKept {
+        /// Where it was to be kept.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The settings cannot make a vault.
     #[error("cannot create a vault in {}: {source}", path.display())]
     Settings {

@@ -13,11 +13,14 @@ use std::{
 use serde::Serialize;
 use strongroom_crypto::OsRandom;
 use strongroom_durable::{AtomicFile, PathError, sync_dir};
-use strongroom_format::{Algorithm, CONF_NAME, DIR_IV_NAME, DirIv, MasterKey, NameMode, Settings, Superblock};
+use strongroom_format::{
+    Algorithm, CONF_NAME, DIR_IV_NAME, DirIv, Fido2, MasterKey, NameMode, REVERSE_CONF_NAME, Settings, Superblock,
+    SuperblockError,
+};
 use strongroom_secret::{Passphrase, SecretError};
 
 use crate::{
-    ActionError, Context,
+    ActionError, ConfPlace, Context,
     open::{cipher_dir, unusable},
     perform::perform,
     words,
@@ -36,6 +39,81 @@ pub struct Init {
     pub long_name_max: Option<u8>,
     /// Binary logarithm of scrypt's cost; 16 if `None`.
     pub scrypt_log_n: Option<u8>,
+    /// Where the configuration is going to be. One that is there already is replaced only if it was named.
+    pub conf: ConfPlace,
+    /// The directory holds plaintext, of which an encrypted view is wanted. It is there already, need not be empty, and
+    /// nothing is added to it but the configuration. The view is sealed by AES-SIV.
+    pub reverse: bool,
+}
+
+impl Init {
+    /// What gocryptfs takes unless told otherwise.
+    pub fn new(dir: PathBuf) -> Self {
+        let Settings { cipher, names, .. } = Settings::default();
+        Self { dir, cipher, names, long_name_max: None, scrypt_log_n: None, conf: ConfPlace::InDir, reverse: false }
+    }
+
+    fn settings(&self) -> Result<Settings, ActionError> {
+        let settings = Settings {
+            cipher: if self.reverse { Algorithm::AesSiv } else { self.cipher },
+            names: self.names,
+            long_name_max: self.long_name_max,
+            scrypt_log_n: self.scrypt_log_n.unwrap_or(Settings::DEFAULT_SCRYPT_LOG_N),
+        };
+        match settings.check() {
+            Ok(()) => Ok(settings),
+            Err(source) => Err(ActionError::Settings { path: self.dir.clone(), source }),
+        }
+    }
+
+    /// The file that the configuration is going to be, in the directory where it is going to be.
+    fn conf_in(&self, dir: &Path) -> PathBuf {
+        match &self.conf {
+            ConfPlace::At(path) => path.clone(),
+            _ if self.reverse => dir.join(REVERSE_CONF_NAME),
+            _ => dir.join(CONF_NAME),
+        }
+    }
+
+    /// Whether a configuration may be replaced: it was named, and encrypts nothing yet.
+    fn may_replace(&self) -> bool {
+        matches!(self.conf, ConfPlace::At(_)) && !self.reverse
+    }
+}
+
+/// What locks a new vault.
+pub struct NewLock {
+    passphrase: Passphrase,
+    token: Option<Fido2>,
+    master: Option<MasterKey>,
+}
+
+impl From<Passphrase> for NewLock {
+    fn from(passphrase: Passphrase) -> Self {
+        Self { passphrase, token: None, master: None }
+    }
+}
+
+impl NewLock {
+    /// What a FIDO2 token says when it is asked so, in the place of a passphrase.
+    pub fn by_token(token: Fido2, secret: Passphrase) -> Self {
+        Self { passphrase: secret, token: Some(token), master: None }
+    }
+
+    /// With this master key, and not with a new one.
+    pub fn of(self, key: RecoveryKey) -> Self {
+        Self { master: Some(key.0), ..self }
+    }
+
+    /// Wraps the master key, which takes scrypt's time and memory.
+    fn wrap(self, settings: &Settings) -> Result<(Superblock, MasterKey), SuperblockError> {
+        let master = self.master.unwrap_or_else(|| MasterKey::generate(&OsRandom));
+        let superblock = match self.token {
+            Some(token) => Superblock::create_with_token(settings, token, &self.passphrase, &master, &OsRandom),
+            None => Superblock::create(settings, &self.passphrase, &master, &OsRandom),
+        };
+        Ok((superblock?, master))
+    }
 }
 
 /// A vault that was made.
@@ -88,8 +166,17 @@ pub fn init(
     request: &Init,
     passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
 ) -> Result<(Created, RecoveryKey), ActionError> {
+    init_locked(context, request, || Ok(passphrase()?.into()))
+}
+
+/// As [`init`], locked by more than a passphrase, or by something else.
+pub fn init_locked(
+    context: &Context,
+    request: &Init,
+    lock: impl FnOnce() -> Result<NewLock, ActionError>,
+) -> Result<(Created, RecoveryKey), ActionError> {
     perform(context, "init", &request.dir, |account| {
-        let (created, key) = make_in(request, passphrase, |_| Ok(()))?;
+        let (created, key) = make_in(request, lock, |_| Ok(()))?;
         account.note("cipher", created.cipher);
         account.note("names", created.names);
         Ok((created, key))
@@ -99,23 +186,18 @@ pub fn init(
 /// As [`init`], within another verb that is audited. `prepare` sees the directory before it becomes a vault.
 pub(crate) fn make_in(
     request: &Init,
-    passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+    lock: impl FnOnce() -> Result<NewLock, ActionError>,
     prepare: impl FnOnce(&Path) -> Result<(), ActionError>,
 ) -> Result<(Created, RecoveryKey), ActionError> {
-    let place = Place::survey(&request.dir)?;
-    let settings = Settings {
-        cipher: request.cipher,
-        names: request.names,
-        long_name_max: request.long_name_max,
-        scrypt_log_n: request.scrypt_log_n.unwrap_or(Settings::DEFAULT_SCRYPT_LOG_N),
-    };
-    settings.check().map_err(|source| ActionError::Settings { path: request.dir.clone(), source })?;
-    let passphrase = passphrase()?;
-    let master = MasterKey::generate(&OsRandom);
-    let superblock = Superblock::create(&settings, &passphrase, &master, &OsRandom)
-        .map_err(|source| ActionError::Settings { path: request.dir.clone(), source })?;
+    let place = Place::survey(request)?;
+    let settings = request.settings()?;
+    let wrapped = lock()?.wrap(&settings);
+    let (superblock, master) = wrapped.map_err(|source| ActionError::Settings { path: request.dir.clone(), source })?;
     let dir = place.occupy()?;
-    prepare(&dir).and_then(|()| write_vault(&dir, &superblock)).inspect_err(|_| place.leave(&dir))?;
+    let conf = request.conf_in(&dir);
+    prepare(&dir)
+        .and_then(|()| write_vault(request, &dir, &conf, &superblock))
+        .inspect_err(|_| place.leave(&dir, &conf))?;
     let created = Created {
         cipher: words::cipher(superblock.algorithm()),
         names: words::names(superblock.name_mode()),
@@ -126,17 +208,26 @@ pub(crate) fn make_in(
     Ok((created, RecoveryKey(master)))
 }
 
-fn write_vault(dir: &Path, superblock: &Superblock) -> Result<(), ActionError> {
-    if superblock.name_mode() == NameMode::Encrypted && !has_root_iv(dir) {
+fn write_vault(request: &Init, dir: &Path, conf: &Path, superblock: &Superblock) -> Result<(), ActionError> {
+    let wants_iv = superblock.name_mode() == NameMode::Encrypted && !request.reverse;
+    if wants_iv && !has_root_iv(dir) {
         write_new(&dir.join(DIR_IV_NAME), 0o444, DirIv::generate(&OsRandom).as_bytes())?;
     }
-    Ok(write_new(&dir.join(CONF_NAME), 0o400, &superblock.to_json())?)
+    let write = if request.may_replace() { write_anew } else { write_new };
+    write(conf, 0o400, &superblock.to_json())
+        .map_err(|source| ActionError::ConfNotWritten { path: conf.to_owned(), source })
 }
 
 fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), PathError> {
     let mut file = AtomicFile::create(path, mode)?;
     file.write_all(content).map_err(PathError::on("writing", path))?;
     file.place()
+}
+
+fn write_anew(path: &Path, mode: u32, content: &[u8]) -> Result<(), PathError> {
+    let mut file = AtomicFile::create(path, mode)?;
+    file.write_all(content).map_err(PathError::on("writing", path))?;
+    file.replace()
 }
 
 fn has_root_iv(dir: &Path) -> bool {
@@ -147,10 +238,15 @@ fn has_root_iv(dir: &Path) -> bool {
 enum Place {
     Missing(PathBuf),
     Empty(PathBuf),
+    Plain(PathBuf),
 }
 
 impl Place {
-    fn survey(path: &Path) -> Result<Self, ActionError> {
+    fn survey(request: &Init) -> Result<Self, ActionError> {
+        let path = &request.dir;
+        if request.reverse {
+            return Self::plain(request);
+        }
         if let Err(error) = path.symlink_metadata()
             && error.kind() == io::ErrorKind::NotFound
         {
@@ -166,6 +262,14 @@ impl Place {
         }
     }
 
+    fn plain(request: &Init) -> Result<Self, ActionError> {
+        let dir = cipher_dir(&request.dir)?;
+        match request.conf_in(&dir).symlink_metadata() {
+            Ok(_) => Err(ActionError::AlreadyAVault(dir)),
+            Err(_) => Ok(Place::Plain(dir)),
+        }
+    }
+
     fn missing(path: &Path) -> Result<Self, ActionError> {
         let absolute = std::path::absolute(path).map_err(|source| unusable(path, source))?;
         let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
@@ -177,7 +281,7 @@ impl Place {
     /// Makes the directory if it is missing.
     fn occupy(&self) -> Result<PathBuf, ActionError> {
         match self {
-            Place::Empty(dir) => Ok(dir.clone()),
+            Place::Empty(dir) | Place::Plain(dir) => Ok(dir.clone()),
             Place::Missing(dir) => {
                 let made = fs::DirBuilder::new().mode(0o700).create(dir);
                 made.map_err(PathError::on("creating the directory", dir))?;
@@ -188,8 +292,8 @@ impl Place {
     }
 
     /// After a failure: takes back what was made, as far as it can be.
-    fn leave(&self, dir: &Path) {
-        if !dir.join(CONF_NAME).exists() {
+    fn leave(&self, dir: &Path, conf: &Path) {
+        if !matches!(self, Place::Plain(_)) && !conf.exists() {
             let _ = fs::remove_file(dir.join(DIR_IV_NAME));
             if let Place::Missing(_) = self {
                 let _ = fs::remove_dir(dir);

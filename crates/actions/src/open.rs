@@ -10,7 +10,7 @@ use std::{
 };
 
 use strongroom_crypto::OsRandom;
-use strongroom_durable::{AtomicFile, DirLock, LockError};
+use strongroom_durable::{AtomicFile, DirLock, LockError, PathError};
 use strongroom_event::{Event, Observer};
 use strongroom_format::{CONF_NAME, Ciphers, Explicit, MasterKey, REVERSE_CONF_NAME, Superblock, SuperblockError};
 use strongroom_mount::mounts;
@@ -59,8 +59,10 @@ impl Conf {
         // The configuration may be kept elsewhere, behind a symbolic link, which is then not to be replaced by a file.
         match path.canonicalize() {
             Ok(path) => Self::read_file(dir, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ActionError::NotAVault(dir)),
-            Err(source) => Err(unusable(&dir, source)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && *place == ConfPlace::InDir => {
+                Err(ActionError::NotAVault(dir))
+            }
+            Err(source) => Err(ActionError::ConfUnreadable { path, source }),
         }
     }
 
@@ -73,7 +75,8 @@ impl Conf {
     }
 
     fn read_file(dir: PathBuf, path: PathBuf) -> Result<Self, ActionError> {
-        let json = fs::read(&path).map_err(strongroom_durable::PathError::on("reading", &path))?;
+        let unreadable = |source| ActionError::ConfUnreadable { path: path.clone(), source };
+        let json = fs::read(&path).map_err(unreadable)?;
         let superblock = Superblock::parse(&json).map_err(|source| ActionError::Conf { path: path.clone(), source })?;
         Ok(Self { dir, path, json, superblock })
     }
@@ -81,6 +84,11 @@ impl Conf {
     /// The cipher directory, absolute.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The file of the configuration; the directory where there is none.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the configuration says.
@@ -140,7 +148,19 @@ impl Conf {
 
     /// The configuration with the master key wrapped in another passphrase, proved to open with that.
     pub(crate) fn rewrapped(&self, master: &MasterKey, new: &Passphrase) -> Result<Superblock, ActionError> {
+        self.rewrapped_at(None, master, new)
+    }
+
+    /// As [`Conf::rewrapped`], at another cost of scrypt if one is given.
+    fn rewrapped_at(
+        &self,
+        scrypt_log_n: Option<u8>,
+        master: &MasterKey,
+        new: &Passphrase,
+    ) -> Result<Superblock, ActionError> {
         let mut superblock = self.superblock.clone();
+        let settings = |source| ActionError::Settings { path: self.dir.clone(), source };
+        scrypt_log_n.map_or(Ok(()), |log_n| superblock.set_scrypt_log_n(log_n)).map_err(settings)?;
         let conf = |source| ActionError::Conf { path: self.path.clone(), source };
         superblock.rewrap(master, new, &OsRandom).map_err(conf)?;
         let unlocked = Superblock::parse(&superblock.to_json()).and_then(|written| written.unlock(new));
@@ -151,21 +171,35 @@ impl Conf {
     }
 
     /// Wraps the master key in another passphrase and replaces the configuration. It is the old one or the new one at
-    /// any time, keeps its owner, and is read back, and unlocked, before the old one goes.
-    pub(crate) fn rewrap(&mut self, master: &MasterKey, new: &Passphrase) -> Result<(), ActionError> {
-        let superblock = self.rewrapped(master, new)?;
+    /// any time, keeps its owner, and is unlocked again before the old one goes.
+    pub(crate) fn rewrap(
+        &mut self,
+        scrypt_log_n: Option<u8>,
+        master: &MasterKey,
+        new: &Passphrase,
+        keep_old: impl FnOnce(&Path) -> Result<(), ActionError>,
+    ) -> Result<(), ActionError> {
+        let superblock = self.rewrapped_at(scrypt_log_n, master, new)?;
         let json = superblock.to_json();
-        let on = |attempted| strongroom_durable::PathError::on(attempted, &self.path);
-        let old = fs::metadata(&self.path).map_err(on("looking at"))?;
-        let mut file = AtomicFile::create(&self.path, old.mode() & 0o777)?;
-        file.write_all(&json).map_err(on("writing"))?;
-        if file_owner_differs(&old) {
-            file.give_to(old.uid(), old.gid())?;
-        }
-        file.replace()?;
+        keep_old(&self.path)?;
+        let failed = |source| ActionError::ConfNotWritten { path: self.path.clone(), source };
+        replace(&self.path, &json).map_err(failed)?;
         (self.superblock, self.json) = (superblock, json);
         Ok(())
     }
+}
+
+/// Replaces a file, which keeps its owner and its mode.
+fn replace(path: &Path, content: &[u8]) -> Result<(), PathError> {
+    // Behind a symbolic link it is the file that is replaced.
+    let path = &path.canonicalize().map_err(PathError::on("looking at", path))?;
+    let old = fs::metadata(path).map_err(PathError::on("looking at", path))?;
+    let mut file = AtomicFile::create(path, old.mode() & 0o777)?;
+    file.write_all(content).map_err(PathError::on("writing", path))?;
+    if file_owner_differs(&old) {
+        file.give_to(old.uid(), old.gid())?;
+    }
+    file.replace()
 }
 
 fn file_owner_differs(old: &fs::Metadata) -> bool {

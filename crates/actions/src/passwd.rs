@@ -11,11 +11,11 @@ use std::{
 
 use serde::Serialize;
 use strongroom_event::Event;
-use strongroom_format::{MasterKey, NameMode};
+use strongroom_format::{MasterKey, NameMode, SuperblockError};
 use strongroom_secret::{Passphrase, SecretError};
 use strongroom_vault::{Kind, NodeId, Vault, VaultError, VaultOptions};
 
-use crate::{ActionError, Context, RecoveryKey, open::Conf, perform::perform};
+use crate::{ActionError, ConfPlace, Context, RecoveryKey, Unlock, open::Conf, perform::perform};
 
 /// What opens the vault now.
 pub enum OldSecret {
@@ -65,8 +65,52 @@ fn change(
             key.master().duplicate()
         }
     };
-    conf.rewrap(&master, &new()?)?;
+    conf.rewrap(None, &master, &new()?, |_| Ok(()))?;
     Ok(PassphraseChanged { cipher_dir: conf.dir().to_owned(), by_recovery_key })
+}
+
+/// What else is to be done when the master key is wrapped anew, on the word of whoever has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrap {
+    /// The cipher directory.
+    pub dir: PathBuf,
+    /// Where the configuration is.
+    pub conf: ConfPlace,
+    /// Binary logarithm of scrypt's cost from now on; as it is if `None`.
+    pub scrypt_log_n: Option<u8>,
+    /// The old configuration stays, as `….bak`, and must not be there already.
+    pub keep_old: bool,
+}
+
+/// Wraps the master key in another passphrase. Unlike [`change_passphrase`] it does not doubt a master key that it is
+/// given; so let it keep the old configuration then. Audited as `passwd`.
+pub fn rewrap(
+    context: &Context,
+    request: &Rewrap,
+    unlock: Unlock<'_>,
+    new: impl FnOnce() -> Result<Passphrase, SecretError>,
+) -> Result<PathBuf, ActionError> {
+    perform(context, "passwd", &request.dir, |_| {
+        let mut conf = Conf::read_from(&request.dir, &request.conf)?;
+        let master = unlock.master_key(&conf)?;
+        if conf.superblock().fido2().is_some() {
+            return Err(conf.refused(SuperblockError::Fido2));
+        }
+        let kept = kept_beside(conf.path());
+        let keep = |path: &Path| match request.keep_old {
+            true => std::fs::hard_link(path, &kept)
+                .map_err(|source| ActionError::ConfNotKept { path: kept.clone(), source }),
+            false => Ok(()),
+        };
+        conf.rewrap(request.scrypt_log_n, &master, &new()?, keep)?;
+        Ok(kept)
+    })
+}
+
+fn kept_beside(conf: &Path) -> PathBuf {
+    let mut kept = conf.as_os_str().to_owned();
+    kept.push(".bak");
+    kept.into()
 }
 
 /// Refuses a recovery key that opens nothing of what is in the vault: wrapping it would lock its owner out for good. An

@@ -34,13 +34,7 @@ impl Place {
     }
 
     fn init(&self, names: NameMode) -> RecoveryKey {
-        let request = Init {
-            dir: self.vault.clone(),
-            cipher: Algorithm::Aes256Gcm,
-            names,
-            long_name_max: None,
-            scrypt_log_n: Some(10),
-        };
+        let request = Init { names, scrypt_log_n: Some(10), ..Init::new(self.vault.clone()) };
         init(&unaudited(), &request, || Ok(secret("first"))).unwrap().1
     }
 
@@ -95,13 +89,7 @@ fn no_passphrase_is_asked_for_where_no_vault_can_be_made() {
     let place = Place::new();
     fs::create_dir(&place.vault).unwrap();
     fs::write(place.vault.join("file"), "").unwrap();
-    let request = Init {
-        dir: place.vault.clone(),
-        cipher: Algorithm::AesSiv,
-        names: NameMode::Encrypted,
-        long_name_max: None,
-        scrypt_log_n: None,
-    };
+    let request = Init { cipher: Algorithm::AesSiv, ..Init::new(place.vault.clone()) };
     assert!(matches!(init(&unaudited(), &request, never), Err(ActionError::NotEmpty { .. })));
     let request = Init { dir: place.vault.join("file/vault"), ..request };
     assert!(matches!(init(&unaudited(), &request, never), Err(ActionError::CipherDir { .. })));

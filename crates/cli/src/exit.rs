@@ -215,6 +215,8 @@ impl From<ActionError> for Failure {
                 (Exit::FAILURE, Some("Try again; if it happens twice, suspect this machine's memory.".into()))
             }
             ActionError::Path(ref error) => (Exit::FAILURE, io_hint(&error.source)),
+            ActionError::ConfUnreadable { ref source, .. } => (Exit::FAILURE, io_hint(source)),
+            ActionError::ConfNotWritten { ref source, .. } => (Exit::FAILURE, io_hint(&source.source)),
             ActionError::Backup(error) => return error.into(),
             ActionError::Source { .. } => {
                 (Exit::FAILURE, Some("SOURCE is a directory, the mount point of a vault, or a vault that is not mounted.".into()))

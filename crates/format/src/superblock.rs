@@ -180,16 +180,38 @@ impl Superblock {
         master: &MasterKey,
         random: &dyn Random,
     ) -> Result<Self, SuperblockError> {
+        Self::create_with(settings, None, pass, master, random)
+    }
+
+    /// A new volume's superblock, the master key wrapped in what a FIDO2 token says when it is asked so.
+    pub fn create_with_token(
+        settings: &Settings,
+        token: Fido2,
+        secret: &Passphrase,
+        master: &MasterKey,
+        random: &dyn Random,
+    ) -> Result<Self, SuperblockError> {
+        Self::create_with(settings, Some(token), secret, master, random)
+    }
+
+    fn create_with(
+        settings: &Settings,
+        fido2: Option<Fido2>,
+        pass: &Passphrase,
+        master: &MasterKey,
+        random: &dyn Random,
+    ) -> Result<Self, SuperblockError> {
+        let features = settings.features()?;
         let mut created = Self {
             creator: concat!("strongroom ", env!("CARGO_PKG_VERSION")).to_owned(),
             encrypted_key: Vec::new(),
             scrypt: Scrypt { salt: Vec::new(), log_n: settings.scrypt_log_n, r: 8, p: 1 },
-            features: settings.features()?,
+            features: if fido2.is_some() { features.with(Feature::Fido2) } else { features },
             long_name_max: settings.stored_long_name_max().unwrap_or(0),
-            fido2: None,
+            fido2,
         };
         created.scrypt.check_cost()?;
-        created.rewrap(master, pass, random)?;
+        created.wrap(master, pass, random)?;
         created.check()?;
         Ok(created)
     }
@@ -236,9 +258,21 @@ impl Superblock {
     /// Wraps the master key in a new passphrase, with a new salt and the cost as it was. The caller vouches that this
     /// is the volume's master key: it comes from [`Superblock::unlock`], or from whoever kept the recovery key.
     pub fn rewrap(&mut self, master: &MasterKey, new: &Passphrase, random: &dyn Random) -> Result<(), SuperblockError> {
-        if self.features.contains(Feature::Fido2) {
-            return Err(SuperblockError::Fido2);
+        match self.fido2() {
+            Some(_) => Err(SuperblockError::Fido2),
+            None => self.wrap(master, new, random),
         }
+    }
+
+    /// From now on, scrypt's cost is another: the next [`Superblock::rewrap`] takes it.
+    pub fn set_scrypt_log_n(&mut self, log_n: u8) -> Result<(), SuperblockError> {
+        let scrypt = Scrypt { log_n, ..self.scrypt.clone() };
+        scrypt.check_cost()?;
+        self.scrypt = scrypt;
+        Ok(())
+    }
+
+    fn wrap(&mut self, master: &MasterKey, new: &Passphrase, random: &dyn Random) -> Result<(), SuperblockError> {
         let mut scrypt = Scrypt { salt: vec![0; SALT_LEN], ..self.scrypt };
         random.fill(&mut scrypt.salt);
         let wrapping = derive::wrapping(&scrypt.stretch(new)?, self.features)?;

@@ -100,14 +100,13 @@ impl RealVaults {
             return Err(ActionError::NotAVault(plan.vault.clone()));
         }
         let request = Init {
-            dir: plan.vault.clone(),
             cipher: Algorithm::Aes256Gcm,
             names: NameMode::Encrypted,
-            long_name_max: None,
             scrypt_log_n: self.scrypt_log_n,
+            ..Init::new(plan.vault.clone())
         };
         let marked = |dir: &Path| Ok(ours::mark(dir, plan.id, false)?);
-        make_in(&request, || self.keyring.new_one(&plan.vault), marked).map(drop)
+        make_in(&request, || Ok(self.keyring.new_one(&plan.vault)?.into()), marked).map(drop)
     }
 
     /// Proves that whoever is to have the recovery key has it, and that it opens the vault that is on the disk: it is the

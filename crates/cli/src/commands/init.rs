@@ -29,11 +29,11 @@ pub fn run(args: &InitArgs, settings: &Settings, face: Face) -> Result<Exit, Fai
     strongroom_actions::no_core_dumps();
     let context = settings.context(Arc::new(Log::default()));
     let request = Init {
-        dir: args.dir.clone(),
         cipher: args.cipher.into(),
         names: args.names.into(),
         long_name_max: args.long_name_max,
         scrypt_log_n: args.scrypt_log_n.or(settings.scrypt_log_n()),
+        ..Init::new(args.dir.clone())
     };
     let passphrase = || resolve(&args.passphrase.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
     let (created, key) = strongroom_actions::init(&context, &request, passphrase)?;

@@ -1,9 +1,11 @@
 //! gocryptfs's exit codes, which scripts know, and why one is taken.
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
-use strongroom_actions::ActionError;
+use strongroom_actions::{ActionError, SuperblockError};
 use strongroom_secret::SecretError;
+
+use super::go;
 
 /// How this process ends, in gocryptfs's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ impl Exit {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
+    /// A warning that goes before it, and with `-wpanic` takes its place.
+    pub warning: Option<&'static str>,
     /// What is to be said.
     pub message: Option<String>,
 }
@@ -53,12 +57,12 @@ pub struct Failure {
 impl Failure {
     /// A failure that is told.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: Some(message.to_string()) }
+        Self { exit, warning: None, message: Some(message.to_string()) }
     }
 
     /// A failure that was told already.
     pub fn told(exit: Exit) -> Self {
-        Self { exit, message: None }
+        Self { exit, warning: None, message: None }
     }
 
     /// As what a secret's source may return, to come out at the other end of an action as it is.
@@ -77,16 +81,60 @@ impl std::error::Error for Failure {}
 
 impl From<ActionError> for Failure {
     fn from(error: ActionError) -> Self {
+        if let Some((exit, warning, why)) = conf_trouble(&error) {
+            return Failure { warning, ..Failure::new(exit, format!("Cannot open config file: {why}")) };
+        }
         match error {
             ActionError::Secret(SecretError::Other(source)) => match source.downcast::<Failure>() {
                 Ok(failure) => *failure,
                 Err(source) => Failure::new(Exit::READ_PASSWORD, source),
             },
             ActionError::Secret(error) => Failure::new(Exit::READ_PASSWORD, error),
-            ActionError::WrongPassphrase(_) => Failure::new(Exit::PASSWORD_INCORRECT, "Password incorrect."),
-            ActionError::CipherDir { .. } => Failure::new(Exit::CIPHER_DIR, error),
+            ActionError::WrongPassphrase(_) => Failure {
+                warning: Some("failed to unlock master key: cipher: message authentication failed"),
+                ..Failure::new(Exit::PASSWORD_INCORRECT, "Password incorrect.")
+            },
+            ActionError::Conf { source: SuperblockError::Fido2, .. } => {
+                let message = "Masterkey encrypted using FIDO2 token; need to use the --fido2 option.";
+                Failure::new(Exit::USAGE, message)
+            }
             ActionError::MalformedRecoveryKey(source) => Failure::new(Exit::MASTER_KEY, source),
+            ActionError::CipherDir { .. } => Failure::new(Exit::CIPHER_DIR, format!("Invalid cipherdir: {error}")),
+            ActionError::NotEmpty { path, .. } => {
+                let path = path.display();
+                Failure::new(Exit::CIPHER_DIR, format!("Invalid cipherdir: directory {path} not empty"))
+            }
+            ActionError::AlreadyAVault(_) => Failure::new(Exit::INIT, error),
+            ActionError::Settings { source, .. } => Failure::new(Exit::WRITE_CONF, source),
+            ActionError::ConfNotWritten { source, .. } => {
+                let why = go::reason(&source.source);
+                Failure::new(Exit::WRITE_CONF, format!("{} {}: {why}", source.attempted, source.path.display()))
+            }
+            ActionError::ConfNotKept { path, source } => {
+                let (path, why) = (path.display(), go::reason(&source));
+                Failure::new(Exit::INIT, format!("Could not create backup file: link {path}: {why}"))
+            }
             error => Failure::new(Exit::OTHER, error),
         }
+    }
+}
+
+/// What is wrong with the configuration, if that is what is wrong: the code, a warning, and the reason.
+pub fn conf_trouble(error: &ActionError) -> Option<(Exit, Option<&'static str>, String)> {
+    let opening = |path: &Path, why: String| format!("open {}: {why}", path.display());
+    match error {
+        ActionError::NotAVault(dir) => {
+            let path = dir.join("gocryptfs.conf");
+            Some((Exit::OTHER, None, opening(&path, go::reason(&io::Error::from_raw_os_error(libc::ENOENT)))))
+        }
+        ActionError::ConfUnreadable { path, source } => Some((Exit::OTHER, None, opening(path, go::reason(source)))),
+        ActionError::Conf { source, .. } => Some(match source {
+            SuperblockError::Json(_) | SuperblockError::Field { .. } => {
+                (Exit::OTHER, Some("Failed to unmarshal config file"), source.to_string())
+            }
+            SuperblockError::Fido2 => return None,
+            source => (Exit::DEPRECATED_FS, None, source.to_string()),
+        }),
+        _ => None,
     }
 }

@@ -1,9 +1,11 @@
 //! Everything that gocryptfs's command line can say, as it was said. What of it makes no sense together is found in the
-//! order in which gocryptfs finds it, in `mod.rs`.
+//! order in which gocryptfs finds it, in `order.rs`.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use strongroom_actions::{Algorithm, ConfPlace, Explicit, NameMode};
+
+use super::exit::{Exit, Failure};
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub struct Flags {
     // How it is mounted.
     pub reverse: bool,
     pub allow_other: bool,
-    /// As it was said; `mod.rs` makes `owner` of it.
+    /// As it was said; `order.rs` makes `owner` of it.
     pub force_owner: Option<OsString>,
     /// `-force_owner`, understood.
     pub owner: Option<(u32, u32)>,
@@ -77,12 +79,17 @@ pub struct Flags {
     pub fido2: Option<OsString>,
     pub fido2_assert_option: Vec<OsString>,
 
+    /// `auto`, or a truth value; neither makes a difference.
+    pub openssl: Option<OsString>,
+
     // How this run speaks.
     pub quiet: bool,
     pub debug: bool,
     pub fusedebug: bool,
     pub wpanic: bool,
 
+    /// Whether there is any flag at all.
+    pub any_given: bool,
     /// What stands between the flags.
     pub positional: Vec<OsString>,
     /// The first of them, absolute.
@@ -150,10 +157,12 @@ impl Default for Flags {
             zerokey: false,
             fido2: None,
             fido2_assert_option: Vec::new(),
+            openssl: None,
             quiet: false,
             debug: false,
             fusedebug: false,
             wpanic: false,
+            any_given: false,
             positional: Vec::new(),
             cipherdir: PathBuf::new(),
             mountpoint: PathBuf::new(),
@@ -210,6 +219,17 @@ impl Flags {
             Flags { plaintextnames: true, .. } => NameMode::Plaintext,
             Flags { deterministic_names: true, .. } => NameMode::Deterministic,
             _ => NameMode::Encrypted,
+        }
+    }
+
+    /// Binary logarithm of scrypt's cost; the usual one if `None`.
+    pub fn scrypt_log_n(&self) -> Result<Option<u8>, Failure> {
+        match self.scryptn {
+            None | Some(..=0) => Ok(None),
+            Some(log_n) => match u8::try_from(log_n) {
+                Ok(log_n) => Ok(Some(log_n)),
+                Err(_) => Err(Failure::new(Exit::WRITE_CONF, format!("scrypt parameter N: 2^{log_n} is too much"))),
+            },
         }
     }
 

@@ -4,10 +4,13 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 
 use strongroom_event::{Event, Observer, PathText};
 
-use super::{exit::Exit, flags::Flags};
+use super::{
+    exit::{Exit, Failure},
+    flags::Flags,
+};
 
 /// The voice of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Say {
     is_quiet: bool,
     is_verbose: bool,
@@ -19,6 +22,11 @@ impl Say {
     /// As the flags want it.
     pub fn new(flags: &Flags) -> Self {
         Self { is_quiet: flags.quiet, is_verbose: flags.debug, panics: flags.wpanic, is_coloured: is_coloured() }
+    }
+
+    /// Before anything is known of the flags.
+    pub fn plainly() -> Self {
+        Self::new(&Flags::default())
     }
 
     /// Tells what helps to find a mistake (`-d`).
@@ -39,12 +47,25 @@ impl Say {
     pub fn warn(&self, text: &str) {
         err(&self.yellow(text));
         if self.panics {
-            err(&format!("-wpanic turns this warning into a panic: {text}"));
+            let message = format!("-wpanic turns this warning into a panic: {text}");
+            err(&message);
+            err(&format!("panic: {message}"));
             std::process::exit(Exit::PANIC.code().into());
         }
     }
 
-    /// Tells why nothing came of it.
+    /// Tells why nothing came of it, and gives the exit code.
+    pub fn failure(&self, failure: &Failure) -> u8 {
+        if let Some(warning) = failure.warning {
+            self.warn(warning);
+        }
+        if let Some(message) = &failure.message {
+            self.fatal(message);
+        }
+        failure.exit.code()
+    }
+
+    /// Tells something that is fatal.
     pub fn fatal(&self, text: &str) {
         err(&self.red(text));
     }
@@ -94,8 +115,8 @@ fn is_coloured() -> bool {
     stdout().is_terminal() && stderr().is_terminal() && !is_unwanted
 }
 
-/// A reader that has gone, as in `| head`, is no failure.
-fn out(text: &str) {
+/// Tells what was asked for, also with `-q`. A reader that has gone, as in `| head`, is no failure.
+pub fn out(text: &str) {
     let _ = writeln!(stdout().lock(), "{text}");
 }
 
