@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod backup;
 mod check;
+mod company;
 mod control;
 mod error;
 mod info;
@@ -24,18 +25,21 @@ pub use check::{CheckReport, Problem, check};
 pub use control::{ControlPlace, ControlServer, ControlSocket, PathTranslator};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
-pub use init::{Created, Init, NewLock, RecoveryKey, init, init_locked};
-pub use mount::{Mount, Mounted, mount};
+pub use init::{Created, Init, RecoveryKey, init};
+pub use mount::{Mount, Mounted, is_read_only, mount};
 pub use open::{Conf, ConfPlace, OpenVault, open_vault};
-pub use passwd::{OldSecret, PassphraseChanged, Rewrap, change_passphrase, rewrap};
+pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
 pub use perform::{Context, Recording};
 pub use process::{Inherited, UmaskGuard, no_core_dumps, stop_on_signals};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};
 pub use unlock::Unlock;
 
-pub use strongroom_format::{Algorithm, Explicit, Fido2, MasterKey, NameMode, SuperblockError};
-pub use strongroom_mount::{End, MountError, MountOptions, OptionError, UmountError, harden, parse_duration, ready};
+pub use strongroom_format::{Algorithm, Explicit, Fido2, MasterKey, NameMode};
+pub use strongroom_mount::{
+    End, MountError, MountOptions, OptionError, Session, UmountError, harden, parse_duration, ready,
+};
+pub use strongroom_vault::{BadNamePattern, NamePattern};
 
 /// The ways to write an algorithm, a name mode and a path on the command line and in JSON.
 pub mod words {

@@ -1,16 +1,20 @@
 //! Mounts a vault.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
+use strongroom_durable::DirLock;
 use strongroom_event::{Event, Observer};
-use strongroom_mount::{Adapter, MountError, MountOptions, Mountpoint, Session, Termination};
-use strongroom_secret::{Passphrase, SecretError};
-use strongroom_vault::VaultOptions;
+use strongroom_mount::{Adapter, MountError, MountOptions, Mountpoint, Session, Termination, operations::Operations};
+use strongroom_vault::{NamePattern, VaultOptions};
 
 use crate::{
-    ActionError,
-    open::{Conf, take},
+    ActionError, Conf, ConfPlace, ControlPlace, ControlSocket, Unlock,
+    company::{Taken, take_or_join},
+    open::{cipher_dir, take},
 };
 
 /// What to mount, where, and how.
@@ -18,16 +22,47 @@ use crate::{
 pub struct Mount {
     /// The cipher directory.
     pub dir: PathBuf,
-    /// Where it is to be seen in plaintext.
+    /// Where it is to be seen in plaintext. Or `/dev/fd/N`, a descriptor of /dev/fuse that it was mounted by already.
     pub mountpoint: PathBuf,
     /// How.
     pub options: MountOptions,
+    /// Where the configuration is.
+    pub conf: ConfPlace,
+    /// Where other programs can ask what a path is called on the other side.
+    pub control: Option<ControlPlace>,
+    /// Entries that cannot be decoded are shown if their names on disk are as one of these patterns says.
+    pub bad_names: Vec<NamePattern>,
+    /// Names that are too long for a directory are hashed.
+    pub long_names: bool,
+    /// If somebody has it mounted already, it is mounted all the same, and nothing is cached.
+    pub in_company: bool,
+    /// After a signal it goes on until its last user is gone.
+    pub lingers: bool,
 }
 
 impl Mount {
+    /// As a mount is unless something else is wanted.
+    pub fn new(dir: PathBuf, mountpoint: PathBuf, options: MountOptions) -> Self {
+        Self {
+            dir,
+            mountpoint,
+            options,
+            conf: ConfPlace::default(),
+            control: None,
+            bad_names: Vec::new(),
+            long_names: true,
+            in_company: false,
+            lingers: true,
+        }
+    }
+
     /// What came of it, as seen from another process than the one that serves the mount.
     pub fn outcome(&self) -> Mounted {
-        let resolved = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let is_descriptor = |path: &Path| path.starts_with("/dev/fd");
+        let resolved = |path: &PathBuf| match is_descriptor(path) {
+            true => path.clone(),
+            false => path.canonicalize().unwrap_or_else(|_| path.clone()),
+        };
         let mountpoint = resolved(&self.mountpoint);
         Mounted { cipher_dir: resolved(&self.dir), read_only: is_read_only(&mountpoint), mountpoint }
     }
@@ -47,44 +82,88 @@ pub struct Mounted {
 }
 
 /// Mounts a vault; the session serves it, from threads of its own, until it is unmounted. Everything that can be checked
-/// without the passphrase is checked before it is asked for.
+/// without a secret is checked before it is asked for.
 pub fn mount(
     request: &Mount,
-    passphrase: impl FnOnce() -> Result<Passphrase, SecretError>,
+    unlock: Unlock<'_>,
     observer: Arc<dyn Observer>,
 ) -> Result<(Session, Mounted), ActionError> {
-    let conf = Conf::read(&request.dir)?;
-    let dir = conf.dir().to_owned();
+    let dir = cipher_dir(&request.dir)?;
     let refused = |source: MountError| ActionError::Mount { path: dir.clone(), source };
-    let lock = take(&dir, request.options.shared_storage, &*observer)?;
     let mountpoint = Mountpoint::check(&request.mountpoint, &dir, request.options.nonempty).map_err(refused)?;
+    let control = request.control.as_ref().map(ControlSocket::bind).transpose()?;
+    let conf = Conf::read_from(&dir, &request.conf)?;
     let mut options = request.options.clone();
-    if !options.read_only && is_read_only(&dir) {
+    let lock = take_for(request, &dir, &mut options, &*observer)?;
+    read_only_as_below(&dir, &mut options, &*observer);
+    let vault_options = VaultOptions {
+        read_only: options.read_only,
+        shared: options.shared_storage,
+        xattrs: !options.no_xattr,
+        acl: options.acl,
+        long_names: request.long_names,
+        ..VaultOptions::default()
+    };
+    let master = unlock.master_key(&conf)?;
+    let mut vault = conf.open_with(&master, vault_options, observer.clone())?;
+    drop(master);
+    vault.show_bad_names(request.bad_names.clone());
+    let vault = Arc::new(vault);
+    let adapter = Arc::new(Adapter::new(vault.clone(), &options));
+    let mut session = serve(adapter, &mountpoint, &dir, &options, request.lingers, observer).map_err(refused)?;
+    session.hold(lock);
+    if let Some(control) = control {
+        session.hold(control.serve(vault)?);
+    }
+    let mounted =
+        Mounted { cipher_dir: dir.clone(), mountpoint: mountpoint.path().to_owned(), read_only: options.read_only };
+    Ok((session, mounted))
+}
+
+/// Mounts what `operations` are of, and takes it down when a signal asks for it.
+pub(crate) fn serve<O: Operations>(
+    operations: Arc<O>,
+    mountpoint: &Mountpoint,
+    source: &Path,
+    options: &MountOptions,
+    lingers: bool,
+    observer: Arc<dyn Observer>,
+) -> Result<Session, MountError> {
+    // Not earlier: these signals end the questions at the terminal. Not later: one in between would leave a dead mount.
+    let termination = Termination::catch()?;
+    let mut session = Session::mount(operations, mountpoint, source, options, observer)?;
+    match lingers {
+        true => session.unmount_on(termination)?,
+        false => session.end_on(termination)?,
+    }
+    Ok(session)
+}
+
+fn take_for(
+    request: &Mount,
+    dir: &Path,
+    options: &mut MountOptions,
+    observer: &dyn Observer,
+) -> Result<Option<DirLock>, ActionError> {
+    if !request.in_company {
+        return take(dir, options.shared_storage, observer);
+    }
+    let Taken { lock, in_company } = take_or_join(dir, options.shared_storage, observer)?;
+    options.shared_storage |= in_company;
+    Ok(lock)
+}
+
+fn read_only_as_below(dir: &Path, options: &mut MountOptions, observer: &dyn Observer) {
+    if !options.read_only && is_read_only(dir) {
         observer.observe(&Event::Warning(format!(
             "the file system of {} is read-only, so the vault is mounted read-only too",
             dir.display()
         )));
         options.read_only = true;
     }
-    let vault_options = VaultOptions {
-        read_only: options.read_only,
-        shared: options.shared_storage,
-        xattrs: !options.no_xattr,
-        acl: options.acl,
-        ..VaultOptions::default()
-    };
-    let vault = Arc::new(conf.open(vault_options, passphrase, observer.clone())?);
-    let adapter = Arc::new(Adapter::new(vault, &options));
-    // Not earlier: these signals end the questions at the terminal. Not later: one in between would leave a dead mount.
-    let termination = Termination::catch().map_err(refused)?;
-    let mut session = Session::mount(adapter, &mountpoint, &dir, &options, observer).map_err(refused)?;
-    session.hold(lock);
-    session.unmount_on(termination).map_err(refused)?;
-    let mounted =
-        Mounted { cipher_dir: dir.clone(), mountpoint: mountpoint.path().to_owned(), read_only: options.read_only };
-    Ok((session, mounted))
 }
 
-fn is_read_only(dir: &std::path::Path) -> bool {
+/// Whether the file system of a directory allows no changes.
+pub fn is_read_only(dir: &Path) -> bool {
     rustix::fs::statvfs(dir).is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }

@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use strongroom_actions::{Inherited, Mount, UmaskGuard, harden, ready};
+use strongroom_actions::{Inherited, Mount, UmaskGuard, Unlock, harden, ready};
 use strongroom_event::Observer;
 use strongroom_secret::{SecretRef, resolve};
 
@@ -21,7 +21,7 @@ use crate::{
 
 pub fn run(args: &MountArgs, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
     let (options, source) = args.settle()?;
-    let request = Mount { dir: args.dir.clone(), mountpoint: args.mountpoint.clone(), options };
+    let request = Mount::new(args.dir.clone(), args.mountpoint.clone(), options);
     let notifier = ready::Notifier::from_env();
     match args.foreground || notifier.is_launched() {
         true => serve(&request, &source, face, notifier),
@@ -64,7 +64,7 @@ fn mount_and_wait(
     harden();
     let passphrase = || umask.around(|| resolve(source, &Terminal, &passphrase_of(&request.dir)));
     let log = Arc::new(Log::default());
-    let (session, mounted) = strongroom_actions::mount(request, passphrase, log.clone())?;
+    let (session, mounted) = strongroom_actions::mount(request, Unlock::by_passphrase(passphrase), log.clone())?;
     if notifier.is_launched() {
         inherited.close();
         log.go_to_background();

@@ -1,0 +1,57 @@
+//! Mounting a vault that somebody else has mounted already, for those who expect to be let.
+//!
+//! Two mounts of one directory damage nothing as long as they do not write the same file at once, but the first one, which
+//! has the directory to itself as far as it knows, does not see what the second one does until its caches are dropped.
+
+use std::{ffi::OsStr, fs, path::Path};
+
+use strongroom_durable::DirLock;
+use strongroom_event::{Event, Observer};
+use strongroom_mount::mounts::{self, MountEntry};
+
+use crate::{ActionError, open::take};
+
+/// A vault that may be mounted.
+pub(crate) struct Taken {
+    /// The lock on its directory, if there is one to be had.
+    pub lock: Option<DirLock>,
+    /// Whether somebody else has it mounted, so that nothing may be cached.
+    pub in_company: bool,
+}
+
+/// Takes the vault; or, if what has it is a mount, says so and goes on without. Whoever checks, repairs or migrates it is not
+/// disturbed.
+pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) -> Result<Taken, ActionError> {
+    let owner = match take(dir, shared, observer) {
+        Ok(lock) => return Ok(Taken { lock, in_company: false }),
+        Err(ActionError::InUse { owner, .. }) => owner,
+        Err(error) => return Err(error),
+    };
+    let mounts = mounts::list().unwrap_or_default();
+    let Some(at) = mounted_by(owner, dir, &mounts) else {
+        return Err(ActionError::InUse { path: dir.to_owned(), owner });
+    };
+    observer.observe(&Event::Warning(format!(
+        "{} is mounted already{at}; this mount caches nothing, and the other one may not see at once what is changed here",
+        dir.display()
+    )));
+    Ok(Taken { lock: None, in_company: true })
+}
+
+/// Where the owner has the directory mounted, in words, if that is what it is doing.
+fn mounted_by(owner: Option<u32>, dir: &Path, mounts: &[MountEntry]) -> Option<String> {
+    let of_dir = |mount: &&MountEntry| mount.is_vault() && mount.source == OsStr::new(dir);
+    let here = mounts.iter().filter(of_dir).find(|mount| owner.is_none() || mount.server() == owner);
+    let elsewhere = || mounts.iter().filter(|mount| mount.is_vault()).find(|mount| mount.server() == owner);
+    match here.or_else(|| owner.and_then(|_| elsewhere())) {
+        Some(mount) => Some(format!(" at {}", mount.mountpoint.display())),
+        // Its mount is out of sight, and goes on for the programs that use it.
+        None => owner.filter(|&pid| talks_to_fuse(pid)).map(|_| String::new()),
+    }
+}
+
+/// Whether a process serves a FUSE mount, as far as this process may know.
+fn talks_to_fuse(pid: u32) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target == Path::new("/dev/fuse"))
+}
