@@ -1,7 +1,8 @@
-//! The one table from what can go wrong in a vault to the numbers that the kernel passes to programs.
+//! The one table from what can go wrong in a vault or a view to the numbers that the kernel passes to programs.
 
 use std::fmt;
 
+use strongroom_reverse::ViewError;
 use strongroom_vault::VaultError;
 
 /// An error number, as in errno(3).
@@ -27,6 +28,27 @@ impl From<VaultError> for Errno {
             VaultError::Unsupported => libc::EOPNOTSUPP,
             VaultError::NoMoreData => libc::ENXIO,
             VaultError::Backing(error) => error.raw_os_error().unwrap_or(libc::EIO),
+            // A variant that this table does not know yet is a failure all the same.
+            _ => libc::EIO,
+        })
+    }
+}
+
+impl From<ViewError> for Errno {
+    fn from(error: ViewError) -> Errno {
+        Errno(match error {
+            ViewError::NotFound => libc::ENOENT,
+            ViewError::Stale => libc::ESTALE,
+            ViewError::Excluded => libc::EPERM,
+            ViewError::NotADirectory => libc::ENOTDIR,
+            ViewError::IsADirectory => libc::EISDIR,
+            ViewError::InvalidArgument => libc::EINVAL,
+            ViewError::NameTooLong => libc::ENAMETOOLONG,
+            ViewError::BadName => libc::EBADMSG,
+            ViewError::NoAttribute => libc::ENODATA,
+            ViewError::Unsupported => libc::EOPNOTSUPP,
+            ViewError::NoMoreData => libc::ENXIO,
+            ViewError::Plaintext(error) => error.raw_os_error().unwrap_or(libc::EIO),
             // A variant that this table does not know yet is a failure all the same.
             _ => libc::EIO,
         })

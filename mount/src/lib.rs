@@ -1,7 +1,7 @@
 //! The kernel's side of a vault.
 //!
 //! From the kernel up: a [transport] reads its requests and calls [`Operations`](operations::Operations);
-//! the [`Adapter`] answers them from a vault, and [`Errno`] is where failures become numbers. A [`Session`] is a mount from
+//! the [`Adapter`] answers them from a vault, the [`ReverseAdapter`] from a view, and [`Errno`] is where failures become numbers. A [`Session`] is a mount from
 //! its beginning to its end; [`mounts`] knows what is mounted; [`ready`] tells others when a mount answers.
 
 mod adapter;
@@ -17,6 +17,7 @@ pub mod mounts;
 pub mod operations;
 mod options;
 pub mod ready;
+mod reverse;
 mod session;
 pub mod transport;
 
@@ -26,4 +27,5 @@ pub use error::{Holder, MountError, UmountError};
 pub use harden::harden;
 pub use mountpoint::Mountpoint;
 pub use options::{MountOptions, OptionError, parse_duration};
+pub use reverse::ReverseAdapter;
 pub use session::{End, Session, Termination, Unmounter};

@@ -127,8 +127,10 @@ pub trait Operations: Send + Sync + 'static {
     /// Renames.
     fn rename(&self, parent: NodeId, name: &[u8], new_parent: NodeId, new_name: &[u8], mode: RenameMode) -> Reply<()>;
 
-    /// Checks that a file can be opened. Nothing is held: I/O goes by node.
+    /// Checks that a file can be opened. I/O goes by node.
     fn open(&self, node: NodeId, opening: Opening) -> Reply<()>;
+    /// An open of the file has ended. Not told of those that were not asked for.
+    fn close(&self, _node: NodeId) {}
     /// Fills `out` from `offset`; less only at the end of the file.
     fn read(&self, node: NodeId, offset: u64, out: &mut [u8]) -> Reply<usize>;
     /// Writes all of `data`. With `clear_setid` the caller may not keep setuid and setgid.

@@ -141,9 +141,9 @@ pub(super) struct NamesWithAttrs {
 }
 
 impl DirectorySink for NamesWithAttrs {
-    /// Only for `.` and `..`, of which the kernel takes no more than the name and the inode number.
+    /// For `.` and `..`, and what has no attributes. Node 0 in them keeps the kernel from making a node of the entry.
     fn entry(&mut self, name: &[u8], node: NodeId, kind: Kind, next: u64) -> Room {
-        let attr = bare_attr(node, kind);
+        let attr = bare_attr(NodeId(0), kind);
         room(self.reply.add(INodeNo(node.0), next, OsStr::from_bytes(name), &Duration::ZERO, &attr, GENERATION))
     }
 

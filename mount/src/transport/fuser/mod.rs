@@ -321,6 +321,24 @@ impl<O: Operations> Filesystem for Coat<O> {
         }
     }
 
+    fn release(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        let _turn = self.crew.turn();
+        let result = self.operations.call("release", |o| {
+            o.close(node(ino));
+            Ok(())
+        });
+        reply_empty(result, reply);
+    }
+
     fn create(
         &self,
         request: &Request,
