@@ -25,17 +25,17 @@ pub use check::{CheckReport, Problem, check};
 pub use control::{ControlPlace, ControlServer, ControlSocket, PathTranslator};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
-pub use init::{Created, Init, RecoveryKey, init};
+pub use init::{Created, Init, NewLock, RecoveryKey, init, init_locked};
 pub use mount::{Mount, Mounted, is_read_only, mount};
 pub use open::{Conf, ConfPlace, OpenVault, open_vault};
-pub use passwd::{OldSecret, PassphraseChanged, change_passphrase};
+pub use passwd::{OldSecret, PassphraseChanged, Rewrap, change_passphrase, rewrap};
 pub use perform::{Context, Recording};
 pub use process::{Inherited, UmaskGuard, no_core_dumps, stop_on_signals};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};
 pub use unlock::Unlock;
 
-pub use strongroom_format::{Algorithm, Explicit, Fido2, MasterKey, NameMode};
+pub use strongroom_format::{Algorithm, Explicit, Fido2, MasterKey, NameMode, SuperblockError};
 pub use strongroom_mount::{
     End, MountError, MountOptions, OptionError, Session, UmountError, harden, parse_duration, ready,
 };
