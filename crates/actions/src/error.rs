@@ -7,6 +7,7 @@ use strongroom_durable::{LockError, PathError};
 use strongroom_format::SuperblockError;
 use strongroom_migrate::MigrateError;
 use strongroom_mount::{MountError, UmountError};
+use strongroom_reverse::ViewError;
 use strongroom_secret::SecretError;
 use strongroom_tree::BadPattern;
 use strongroom_vault::VaultError;
@@ -110,6 +111,25 @@ pub enum ActionError {
         path: PathBuf,
         /// Why not.
         source: VaultError,
+    },
+    /// The configuration was not made for an encrypted view.
+    #[error("{} was not made for the encrypted view of a directory: it does not have AES-SIV", .0.display())]
+    NotForViews(PathBuf),
+    /// The encrypted view of a directory could not be had.
+    #[error("cannot show {} encrypted: {source}", path.display())]
+    View {
+        /// The plaintext directory.
+        path: PathBuf,
+        /// Why not.
+        source: ViewError,
+    },
+    /// A file with exclusions could not be read.
+    #[error("cannot read the exclusions in {}: {source}", path.display())]
+    Exclusions {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// The vault could not be mounted.
     #[error("cannot mount {}: {source}", path.display())]

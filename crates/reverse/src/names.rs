@@ -36,7 +36,7 @@ impl View {
             let found = match self.ciphers.names.classify(name, false) {
                 Classified::LongContent => self.plain_of_hash(&self.beneath.open(&plain, LISTING)?, &iv, name)?,
                 Classified::LongNameFile => return Err(ViewError::InvalidArgument),
-                _ => self.ciphers.names.decrypt(&iv, name).map_err(|_| ViewError::BadName)?,
+                _ => self.ciphers.names.decrypt(&iv, name).map_err(|_| ViewError::NotFound)?,
             };
             plain = join(&plain, &found);
             cipher = join(&cipher, name);
