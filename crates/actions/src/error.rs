@@ -255,6 +255,14 @@ pub enum ActionError {
     /// A service cannot be asked, stopped or started.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
+    /// There is nowhere to put what is to be taken out of the vault.
+    #[error("cannot set anything aside beside {}: {source}", path.display())]
+    NowhereAside {
+        /// The cipher directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// What was written does not read back. The old file is untouched.
     #[error("the new configuration for {} did not read back as written, so the old one was kept", .0.display())]
     NotReadBack(PathBuf),

@@ -17,12 +17,13 @@ mod open;
 mod passwd;
 mod perform;
 mod process;
+mod repair;
 mod reverse;
 mod speed;
 mod umount;
 mod unlock;
 
-pub use check::{CheckReport, Problem, check};
+pub use check::{AsMounted, CheckReport, Holes, Problem, check, check_as_mounted};
 pub use control::{ControlPlace, ControlServer, ControlSocket, PathTranslator};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
@@ -33,6 +34,7 @@ pub use passwd::{OldSecret, PassphraseChanged, Rewrap, change_passphrase, rewrap
 pub use perform::{Context, Recording};
 pub use process::{Inherited, UmaskGuard, no_core_dumps, stop_on_signals};
 pub use reverse::{Exclude, MountReverse, mount_reverse};
+pub use repair::{LeftAsIs, Repair, RepairRemedy, RepairReport, RepairStep, repair};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};
 pub use unlock::Unlock;
@@ -42,6 +44,11 @@ pub use strongroom_mount::{
     End, MountError, MountOptions, OptionError, Session, UmountError, harden, parse_duration, ready,
 };
 pub use strongroom_vault::{BadNamePattern, NamePattern};
+
+/// What [`check_as_mounted`] finds.
+pub mod found {
+    pub use strongroom_vault::{Advice, Part, Problem, ProblemKind, Report};
+}
 
 /// The ways to write an algorithm, a name mode and a path on the command line and in JSON.
 pub mod words {

@@ -23,7 +23,7 @@ impl<B: Backing> Checker<'_, B> {
         add(&self.counts.directories, 1);
         let dir = match self.open_dir(place) {
             Ok(dir) => dir,
-            Err(errno) => return self.unreadable(place, Part::Opening, "opening the directory", errno),
+            Err(errno) => return self.unreadable(place, Part::OpeningDir, "opening the directory", errno),
         };
         self.check_xattrs(place, Target::Dir(&dir));
         let mut entries = Vec::new();
@@ -110,7 +110,7 @@ impl<B: Backing> Checker<'_, B> {
     ) {
         let dir = match self.open_dir(place) {
             Ok(dir) => dir,
-            Err(errno) => return self.unreadable(place, Part::Opening, "opening the directory", errno),
+            Err(errno) => return self.unreadable(place, Part::OpeningDir, "opening the directory", errno),
         };
         for entry in entries {
             if !self.options.as_mounted && is_leftover(&entry.name, place.is_root()) {

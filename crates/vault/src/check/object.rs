@@ -29,7 +29,7 @@ impl<B: Backing> Checker<'_, B> {
                 false => self.problem(
                     &place,
                     ProblemKind::Unreadable,
-                    Part::Opening,
+                    Part::OpeningDir,
                     "another file system is mounted here, which is not part of the vault".into(),
                 ),
             };

@@ -91,7 +91,9 @@ pub enum Part {
     },
     /// What stat(2) says of it.
     Status,
-    /// Opening it.
+    /// Opening a directory.
+    OpeningDir,
+    /// Opening a file.
     Opening,
     /// What a directory holds, its IV included.
     Entries,

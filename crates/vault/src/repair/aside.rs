@@ -10,7 +10,7 @@ use crate::backing::{Backing, RenameMode, Sys, Target};
 
 /// What the directory is called within a vault. Both we and gocryptfs take it for the name of a file that is gone, and show
 /// nothing of it, in every mode but that of plaintext names.
-pub(crate) const ASIDE_WITHIN: &[u8] = b"gocryptfs.longname.set-aside.name";
+pub(crate) const ASIDE_WITHIN: &[u8] = Aside::<crate::RealBacking>::NAME_WITHIN.as_bytes();
 
 /// A directory for what is set aside, which need not exist yet.
 pub struct Aside<B: Backing> {
@@ -19,6 +19,9 @@ pub struct Aside<B: Backing> {
 }
 
 impl<B: Backing> Aside<B> {
+    /// What it is called [within](Aside::within) a vault.
+    pub const NAME_WITHIN: &str = "gocryptfs.longname.set-aside.name";
+
     /// The directory of this name, in a directory on the file system of the vault.
     pub fn beside(parent: B::Dir, name: Vec<u8>) -> Self {
         Aside { parent, name }

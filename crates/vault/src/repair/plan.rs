@@ -31,6 +31,8 @@ pub struct Repair {
     pub kind: ProblemKind,
     /// What is done.
     pub remedy: Remedy,
+    /// It is no problem of its own, but belongs to what the step before it is about.
+    pub goes_with_another: bool,
 }
 
 /// How something is put right.
@@ -97,13 +99,17 @@ impl Plan {
 
     fn add(&mut self, problem: &Problem, remedy: Remedy, ciphers: &Ciphers) {
         let Problem { path, disk_path, kind, .. } = problem;
-        let repair = Repair { path: path.clone(), disk_path: disk_path.clone(), kind: *kind, remedy };
+        let repair =
+            Repair { path: path.clone(), disk_path: disk_path.clone(), kind: *kind, remedy, goes_with_another: false };
         let (parent, name) = split(disk_path);
         if *kind == ProblemKind::Name && ciphers.names.classify(name, parent.is_empty()) == Classified::LongContent {
             // The file that holds the name goes with it; after it, so that it is an orphan if it stays behind.
-            let add_suffix = |path: &[u8]| [path, b".name"].concat();
-            let name_file =
-                Repair { path: add_suffix(path), disk_path: ciphers.names.name_file_of(disk_path), ..repair.clone() };
+            let name_file = Repair {
+                path: ciphers.names.name_file_of(path),
+                disk_path: ciphers.names.name_file_of(disk_path),
+                goes_with_another: true,
+                ..repair.clone()
+            };
             self.repairs.extend([repair, name_file]);
         } else {
             self.repairs.push(repair);
