@@ -58,6 +58,13 @@ impl MountEntry {
         OURS.contains(&self.kind.as_str())
     }
 
+    /// Whether it is the mounted vault of this directory, whose symbolic links are resolved.
+    pub fn is_of(&self, cipher_dir: &Path) -> bool {
+        let source = Path::new(&self.source);
+        let leads_there = || source.is_absolute() && source.canonicalize().is_ok_and(|source| source == cipher_dir);
+        self.is_vault() && (source == cipher_dir || leads_there())
+    }
+
     /// Whether its process is gone ("Transport endpoint is not connected").
     pub fn is_dead(&self) -> bool {
         match rustix::fs::statfs(&self.mountpoint) {

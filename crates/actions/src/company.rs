@@ -3,7 +3,7 @@
 //! Two mounts of one directory damage nothing as long as they do not write the same file at once, but the first one, which
 //! has the directory to itself as far as it knows, does not see what the second one does until its caches are dropped.
 
-use std::{ffi::OsStr, fs, path::Path};
+use std::{fs, path::Path};
 
 use strongroom_durable::DirLock;
 use strongroom_event::{Event, Observer};
@@ -40,8 +40,7 @@ pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) ->
 
 /// Where the owner has the directory mounted, in words, if that is what it is doing.
 fn mounted_by(owner: Option<u32>, dir: &Path, mounts: &[MountEntry]) -> Option<String> {
-    let of_dir = |mount: &&MountEntry| mount.is_vault() && mount.source == OsStr::new(dir);
-    let here = mounts.iter().filter(of_dir).find(|mount| owner.is_none() || mount.server() == owner);
+    let here = mounts.iter().filter(|mount| mount.is_of(dir)).find(|mount| owner.is_none() || mount.server() == owner);
     let elsewhere = || mounts.iter().filter(|mount| mount.is_vault()).find(|mount| mount.server() == owner);
     match here.or_else(|| owner.and_then(|_| elsewhere())) {
         Some(mount) => Some(format!(" at {}", mount.mountpoint.display())),

@@ -1,9 +1,6 @@
 //! What a vault is made of. Needs no passphrase.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom_durable::DirLock;
@@ -93,7 +90,7 @@ pub fn info(dir: &Path) -> Result<Info, ActionError> {
 fn in_use(dir: &Path) -> Option<InUse> {
     // Taking the lock to see whether it is free would get in the way of somebody who mounts just then.
     let pid = DirLock::holder(dir).unwrap_or_default();
-    let is_here = |mount: &mounts::MountEntry| mount.is_vault() && mount.source == OsStr::new(dir);
+    let is_here = |mount: &mounts::MountEntry| mount.is_of(dir);
     let mounts = mounts::list().unwrap_or_default().into_iter().filter(is_here);
     let mounts: Vec<_> =
         mounts.map(|mount| MountedAt { is_dead: mount.is_dead(), mountpoint: mount.mountpoint }).collect();

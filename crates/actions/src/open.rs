@@ -1,7 +1,6 @@
 //! The one way from a directory to its vault.
 
 use std::{
-    ffi::OsStr,
     fs,
     io::{self, Write},
     os::unix::fs::MetadataExt,
@@ -242,7 +241,7 @@ pub(crate) fn take(dir: &Path, shared: bool, observer: &dyn Observer) -> Result<
 /// Whether gocryptfs, which takes no lock, has the vault mounted here; and by which process.
 fn gocryptfs_mount(dir: &Path) -> Option<Option<u32>> {
     let mounts = mounts::list().unwrap_or_default();
-    let theirs = |mount: &&mounts::MountEntry| mount.kind == "fuse.gocryptfs" && mount.source == OsStr::new(dir);
+    let theirs = |mount: &&mounts::MountEntry| mount.kind == "fuse.gocryptfs" && mount.is_of(dir);
     mounts.iter().find(theirs).map(mounts::MountEntry::server)
 }
 

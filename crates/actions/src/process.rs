@@ -50,6 +50,11 @@ impl UmaskGuard {
         Self(before)
     }
 
+    /// The permissions it takes away.
+    pub fn bits(&self) -> u32 {
+        self.0.bits()
+    }
+
     /// Does something under it, such as running a command that may write files of its own.
     pub fn around<T>(&self, act: impl FnOnce() -> T) -> T {
         let current = umask(self.0);
@@ -71,9 +76,9 @@ impl Inherited {
         Self(descriptors.filter(|&descriptor| descriptor > 2 && is_passed_on(descriptor)).collect())
     }
 
-    /// Closes them.
+    /// Closes them, but for those that somebody in this process took over meanwhile, who will not pass them on.
     pub fn close(self) {
-        for descriptor in self.0 {
+        for descriptor in self.0.into_iter().filter(|&descriptor| is_passed_on(descriptor)) {
             // SAFETY: the descriptor was open before this program began, so no part of it owns it.
             unsafe { libc::close(descriptor) };
         }

@@ -3,7 +3,7 @@
 use strongroom_format::{Fido2, MasterKey, SuperblockError};
 use strongroom_secret::{Passphrase, SecretError};
 
-use crate::{ActionError, Conf, RecoveryKey};
+use crate::{ActionError, Conf, RecoveryKey, UmaskGuard};
 
 /// What opens a vault, when it is asked.
 pub struct Unlock<'a>(Box<dyn FnOnce(&Conf) -> Result<MasterKey, ActionError> + 'a>);
@@ -31,6 +31,11 @@ impl<'a> Unlock<'a> {
     /// The master key itself, which needs no configuration. Nothing proves that it is the vault's.
     pub fn by_master_key(ask: impl FnOnce() -> Result<RecoveryKey, ActionError> + 'a) -> Self {
         Self(Box::new(move |_| Ok(ask()?.into_master())))
+    }
+
+    /// What is asked, and whoever is run for it, has the umask of whoever started this process.
+    pub fn under(self, umask: &'a UmaskGuard) -> Self {
+        Self(Box::new(move |conf| umask.around(|| self.0(conf))))
     }
 
     /// The master key of the vault.

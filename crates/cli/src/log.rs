@@ -1,7 +1,7 @@
 //! What happens in a mounted vault: to standard error in the foreground, to the system log from the background.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -22,17 +22,26 @@ enum Urgency {
     Notice,
 }
 
+impl Urgency {
+    fn priority(self) -> libc::c_int {
+        match self {
+            Urgency::Error => libc::LOG_ERR,
+            Urgency::Warning => libc::LOG_WARNING,
+            Urgency::Notice => libc::LOG_NOTICE,
+        }
+    }
+}
+
 impl Log {
     /// From now on, to the system log.
     pub fn go_to_background(&self) {
-        // SAFETY: the name is a static string, as openlog(3) wants it, which keeps the pointer.
-        unsafe { libc::openlog(c"strongroom".as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, libc::LOG_DAEMON) };
+        open(c"strongroom", libc::LOG_DAEMON);
         self.in_background.store(true, Ordering::Release);
     }
 
     fn write(&self, urgency: Urgency, text: &str) {
         match self.in_background.load(Ordering::Acquire) {
-            true => to_syslog(urgency, text),
+            true => to_syslog(urgency.priority(), text),
             false => warn(&format!("strongroom: {text}\n")),
         }
     }
@@ -55,12 +64,14 @@ fn sentence(event: &Event) -> Option<(Urgency, String)> {
     }
 }
 
-fn to_syslog(urgency: Urgency, text: &str) {
-    let priority = match urgency {
-        Urgency::Error => libc::LOG_ERR,
-        Urgency::Warning => libc::LOG_WARNING,
-        Urgency::Notice => libc::LOG_NOTICE,
-    };
+/// Opens the system log under a name.
+pub fn open(name: &'static CStr, facility: libc::c_int) {
+    // SAFETY: the name is a static string, as openlog(3) wants it, which keeps the pointer.
+    unsafe { libc::openlog(name.as_ptr(), libc::LOG_PID | libc::LOG_NDELAY, facility) };
+}
+
+/// Writes to the system log, once it is open.
+pub fn to_syslog(priority: libc::c_int, text: &str) {
     let Ok(text) = CString::new(text.replace('\0', "\\0")) else { return };
     // SAFETY: the format takes one string, and gets one that lives until the call returns. syslog(3) may be called from
     // any thread.

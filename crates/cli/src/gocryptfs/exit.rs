@@ -37,6 +37,11 @@ impl Exit {
     pub const DEV_NULL: Exit = Exit(30);
     pub const FIDO2_ERROR: Exit = Exit(31);
 
+    /// As another process ended that did the work.
+    pub fn of_child(code: u8) -> Exit {
+        Exit(code)
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self.0

@@ -1,6 +1,12 @@
 //! How the personality speaks: information on standard output, warnings and failures on standard error.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::{
+    io::{IsTerminal, Write, stderr, stdout},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use strongroom_event::{Event, Observer, PathText};
 
@@ -8,6 +14,7 @@ use super::{
     exit::{Exit, Failure},
     flags::Flags,
 };
+use crate::log;
 
 /// The voice of a run.
 #[derive(Clone, Debug)]
@@ -16,12 +23,19 @@ pub struct Say {
     is_verbose: bool,
     panics: bool,
     is_coloured: bool,
+    in_background: Arc<AtomicBool>,
 }
 
 impl Say {
     /// As the flags want it.
     pub fn new(flags: &Flags) -> Self {
-        Self { is_quiet: flags.quiet, is_verbose: flags.debug, panics: flags.wpanic, is_coloured: is_coloured() }
+        Self {
+            is_quiet: flags.quiet,
+            is_verbose: flags.debug,
+            panics: flags.wpanic,
+            is_coloured: is_coloured(),
+            in_background: Arc::default(),
+        }
     }
 
     /// Before anything is known of the flags.
@@ -29,23 +43,43 @@ impl Say {
         Self::new(&Flags::default())
     }
 
+    /// From now on, to the system log.
+    pub fn go_to_syslog(&self) {
+        log::open(c"gocryptfs", libc::LOG_USER);
+        self.in_background.store(true, Ordering::Release);
+    }
+
+    fn out(&self, priority: i32, text: &str) {
+        match self.in_background.load(Ordering::Acquire) {
+            true => log::to_syslog(priority, text),
+            false => out(text),
+        }
+    }
+
+    fn err(&self, priority: i32, text: &str, painted: &str) {
+        match self.in_background.load(Ordering::Acquire) {
+            true => log::to_syslog(priority, text),
+            false => err(painted),
+        }
+    }
+
     /// Tells what helps to find a mistake (`-d`).
     pub fn debug(&self, text: &str) {
         if self.is_verbose {
-            out(text);
+            self.out(libc::LOG_DEBUG, text);
         }
     }
 
     /// Tells what is good to know (not with `-q`).
     pub fn info(&self, text: &str) {
         if !self.is_quiet {
-            out(text);
+            self.out(libc::LOG_INFO, text);
         }
     }
 
     /// Warns; with `-wpanic` it ends the process.
     pub fn warn(&self, text: &str) {
-        err(&self.yellow(text));
+        self.err(libc::LOG_WARNING, text, &self.yellow(text));
         if self.panics {
             let message = format!("-wpanic turns this warning into a panic: {text}");
             err(&message);
@@ -67,7 +101,7 @@ impl Say {
 
     /// Tells something that is fatal.
     pub fn fatal(&self, text: &str) {
-        err(&self.red(text));
+        self.err(libc::LOG_CRIT, text, &self.red(text));
     }
 
     /// For what went well.
