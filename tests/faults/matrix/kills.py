@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from .case import NO_MIGRATION, OK, ORACLE, Case, Failed, inject, words_of
+from .case import NO_MIGRATION, OK, ORACLE, Case, Failed, NotHit, inject, words_of
 
 # What changes something that survives the process. The bulk of the copying is done by other threads, at random times.
 CALLS = ["fsync", "fdatasync", "syncfs", "renameat2", "renameat", "rename", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
@@ -22,14 +22,14 @@ def groups(matrix):
 
 
 def encrypting(matrix):
-    points = matrix.points("encrypt", lambda: profile(matrix, "encrypt"))
+    points = matrix.points("encrypt")
     for index, (call, number) in enumerate(matrix.share(points, 12)):
         for way in [WAYS[index % 4]] if matrix.is_partial else WAYS:
             yield f"{call} {number} {way}", lambda c=call, n=number, w=way: kill_encrypt(matrix, c, n, w)
 
 
 def others(matrix, verb):
-    points = matrix.points(verb, lambda: profile(matrix, verb))
+    points = matrix.points(verb)
     for index, (call, number) in enumerate(matrix.share(points, 4)):
         twice = bool(index % 2)
         name = f"{call} {number}{' twice' if twice else ''}"
@@ -38,7 +38,7 @@ def others(matrix, verb):
 
 def profile(matrix, verb):
     """Which calls the main thread makes that change something: the name, and the how manieth of that name."""
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     log = os.path.join(case.outside, "strace.log")
     try:
         PREPARED[verb](case)
@@ -55,10 +55,9 @@ def profile(matrix, verb):
 
 
 def kill_encrypt(matrix, call, number, way):
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     try:
-        case.run("encrypt", wrapped=inject(call, number), expect=None)
-        case.shows_all_or_refuses()
+        case.hit("encrypt", call, number)
         if not case.has_begun():
             case.is_whole(mounted=False)
             case.run("encrypt")
@@ -72,13 +71,20 @@ def kill_encrypt(matrix, call, number, way):
         else:
             if way == "twice":
                 case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-                case.shows_all_or_refuses()
+                case.shows_all_or_refuses(between=call)
             resumed(case)
             if way == "back":
                 case.run("rollback")
                 case.is_whole(mounted=False)
+        was_hit(case)
     finally:
         case.clear()
+
+
+def was_hit(case):
+    """All is well, and that says something about the call."""
+    if case.was_missed:
+        raise NotHit
 
 
 def resumed(case):
@@ -133,7 +139,7 @@ def guarded(case):
         shutil.copy2(os.path.join(guard, name), os.path.join(case.data, "shared " + name))
     case.note()
     with open(os.path.join(case.outside, "guard"), "w") as out:
-        subprocess.run([ORACLE, "list", guard], stdout=out, check=True)
+        subprocess.run([*ORACLE, "list", guard], stdout=out, check=True)
     moment = os.stat(case.data)
     for name in ("one", "two"):
         os.unlink(os.path.join(case.data, "shared " + name))
@@ -143,7 +149,7 @@ def guarded(case):
 
 
 def nothing_beside_was_touched(case):
-    done = subprocess.run([ORACLE, "same", os.path.join(case.outside, "guard"), os.path.join(case.at, "beside")],
+    done = subprocess.run([*ORACLE, "same", os.path.join(case.outside, "guard"), os.path.join(case.at, "beside")],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"what lies beside the originals was changed: {done.stdout.strip()}")
@@ -164,18 +170,17 @@ PREPARED = {"encrypt": lambda case: None, "rollback": written, "finalize": guard
 
 def again(case, verb, call, number, twice):
     """Killed, and maybe killed while it is resumed; then resumed."""
-    case.run(verb, wrapped=inject(call, number), expect=None)
-    case.shows_all_or_refuses()
+    case.hit(verb, call, number)
     if twice:
         case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-        case.shows_all_or_refuses()
+        case.shows_all_or_refuses(between=call)
     done = case.run("resume", expect=None)
     if done.returncode not in (OK, NO_MIGRATION):
         raise Failed(f"resume gave {done.returncode}: {words_of(done)}")
 
 
 def kill_rollback(matrix, call, number, twice):
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     try:
         written(case)
         again(case, "rollback", call, number, twice)
@@ -183,12 +188,13 @@ def kill_rollback(matrix, call, number, twice):
             case.is_whole(mounted=True)
             case.run("rollback")
         case.is_whole(mounted=False)
+        was_hit(case)
     finally:
         case.clear()
 
 
 def kill_finalize(matrix, call, number, twice):
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     try:
         guarded(case)
         aside = case.aside()
@@ -200,12 +206,13 @@ def kill_finalize(matrix, call, number, twice):
             raise Failed("the originals are still there")
         case.is_whole(mounted=True)
         nothing_beside_was_touched(case)
+        was_hit(case)
     finally:
         case.clear()
 
 
 def kill_decrypt(matrix, call, number, twice):
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     try:
         finalized(case)
         again(case, "decrypt", call, number, twice)
@@ -213,20 +220,21 @@ def kill_decrypt(matrix, call, number, twice):
             case.is_whole(mounted=True)
             case.run("decrypt")
         case.is_whole(mounted=False)
+        was_hit(case)
     finally:
         case.clear()
 
 
 def kill_resume(matrix, call, number, twice):
-    case = Case(matrix.binary, matrix.within)
+    case = Case(matrix.binary, matrix.within, few=True)
     try:
         interrupted(case)
-        case.run("resume", wrapped=inject(call, number), expect=None)
-        case.shows_all_or_refuses()
+        case.hit("resume", call, number)
         if twice:
             case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-            case.shows_all_or_refuses()
+            case.shows_all_or_refuses(between=call)
         resumed(case)
+        was_hit(case)
     finally:
         case.clear()
 

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-from .case import Case, Failed, end, end_servers, inject, unmount_below, words_of
+from .case import Case, Failed, NotHit, end, end_servers, inject, unmount_below, words_of
 
 SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 
@@ -18,7 +18,7 @@ def groups(matrix):
 
 
 def cuts(matrix, kind):
-    for call, number in matrix.share(matrix.points("encrypt", None), 2):
+    for call, number in matrix.share(matrix.points("encrypt"), 2):
         yield f"{call} {number}", lambda c=call, n=number: power_case(matrix, kind, c, n)
 
 
@@ -33,10 +33,11 @@ def power_case(matrix, kind, call, number):
     subprocess.run(["mount", "-o", "loop", image, disk], check=True)
     case = None
     try:
-        case = Case(matrix.binary, disk)
+        case = Case(matrix.binary, disk, few=True)
         os.sync()
         child = case.start("encrypt", wrapped=inject(call, number, "STOP"))
         stopped = wait_stopped(child)
+        was_missed = not stopped and child.poll() is not None
         root = os.open(disk, os.O_RDONLY)
         fcntl.ioctl(root, SHUTDOWN, struct.pack("I", 2))
         os.close(root)
@@ -49,6 +50,8 @@ def power_case(matrix, kind, call, number):
         unmount(disk)
         subprocess.run(["mount", "-o", "loop", image, disk], check=True)
         reboot(case)
+        if was_missed:
+            raise NotHit
     finally:
         if case:
             end_servers(case)
@@ -59,7 +62,7 @@ def power_case(matrix, kind, call, number):
 
 
 def reboot(case):
-    case.shows_all_or_refuses()
+    case.shows_all_or_refuses(between="power")
     case.run("recover", "--at-boot", expect=None)
     case.shows_all_or_refuses()
     done = case.run("resume", expect=None)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from .case import BUSY, OK, ORACLE, WENT_BACK, Case, Failed, small, until, words_of
+from .case import BUSY, JUDGE, OK, WENT_BACK, Case, Failed, small, until, words_of
 from .space import held_back
 
 SHIFTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shifter.py")
@@ -33,7 +33,7 @@ def written(matrix, ways):
         # A writer that has ended is a zombie until this process has a look at it.
         ended = " && ".join(f"(! test -e /proc/{pid}/cwd)" for pid in pids)
         case.configure(stop=f"kill -TERM {' '.join(pids)} 2>/dev/null; until {ended}; do sleep 0.01; done; "
-                            f"test -e {case.list}.last || {ORACLE} list {case.data} > {case.list}.last")
+                            f"test -e {case.list}.last || {JUDGE} list {case.data} > {case.list}.last")
         done = case.run("encrypt", expect=None)
         if not os.path.exists(case.list + ".last"):
             raise Failed(f"the writers were not stopped: {words_of(done)}")
@@ -66,7 +66,7 @@ def attacked(matrix):
         pids = [str(one.pid) for one in attackers]
         ended = " && ".join(f"(! test -e /proc/{pid}/cwd)" for pid in pids)
         case.configure(stop=f"kill -TERM {' '.join(pids)} 2>/dev/null; until {ended}; do sleep 0.01; done; "
-                            f"test -e {case.list}.last || {ORACLE} list {case.data} > {case.list}.last")
+                            f"test -e {case.list}.last || {JUDGE} list {case.data} > {case.list}.last")
         done = case.run("encrypt", expect=None)
         if os.path.exists(case.list + ".last"):
             os.rename(case.list + ".last", case.list)
