@@ -15,7 +15,7 @@ use rustix::{
     fs::{self, AtFlags, CWD, IFlags, Mode, OFlags, RawDir, StatxAttributes, StatxFlags},
     io::Errno,
 };
-use strongroom_durable::{ExchangeError, PathError, exchange, sync_dir};
+use strongroom_durable::{ExchangeError, PathError, exchange_and, sync_dir};
 
 use crate::{Identity, Plan};
 
@@ -116,13 +116,20 @@ impl<'a> Fence<'a> {
     /// guards it.
     pub fn raise(&self) -> Result<Guard, FenceError> {
         match self.look()? {
-            Fenced::Up(Guard::Permissions) => self.guard(),
+            Fenced::Up(Guard::Permissions) => {
+                let dir = self.open_guard(self.data)?;
+                make_read_only(&dir, self.data)?;
+                let flags = flags(&dir);
+                self.made(&dir, make_immutable(&dir, flags))
+            }
             Fenced::Up(guard) => Ok(guard),
             Fenced::Strange(why) => Err(FenceError::Strange { why }),
             Fenced::Down => {
-                self.make_guard()?;
-                self.exchange()?;
-                self.guard()
+                let dir = self.make_guard()?;
+                let flags = flags(&dir);
+                // What is immutable cannot be renamed, so root could write there in between: not longer than must be.
+                let made = self.exchange_and(|| make_immutable(&dir, flags))?;
+                self.made(&dir, made)
             }
         }
     }
@@ -135,7 +142,7 @@ impl<'a> Fence<'a> {
             Fenced::Up(Guard::Covered) => return Err(FenceError::Covered { path: self.data.to_owned() }),
             Fenced::Up(Guard::Immutable | Guard::Permissions) => {
                 self.unguard()?;
-                self.exchange()?;
+                self.exchange_and(|| ())?;
             }
         }
         self.remove_guard()
@@ -160,21 +167,20 @@ impl<'a> Fence<'a> {
     }
 
     /// The directory that will be at the path, read-only already: at no time can somebody who is not root write there.
-    fn make_guard(&self) -> Result<(), FenceError> {
+    fn make_guard(&self) -> Result<OwnedFd, FenceError> {
         match fs::mkdir(self.aside, Mode::from_raw_mode(0o500)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(self.refused("making", self.aside, errno)),
         }
-        let dir = open(self.aside)?;
-        fs::fchmod(&dir, Mode::from_raw_mode(0o500))
-            .map_err(PathError::on("setting the permissions of", self.aside))?;
+        let dir = self.open_guard(self.aside)?;
+        make_read_only(&dir, self.aside)?;
         fs::fsync(&dir).map_err(PathError::on("writing to disk", self.aside))?;
         sync_dir(parent(self.aside))?;
-        Ok(())
+        Ok(dir)
     }
 
-    fn exchange(&self) -> Result<(), FenceError> {
-        exchange(self.data, self.aside).map_err(|error| match error {
+    fn exchange_and<T>(&self, at_once: impl FnOnce() -> T) -> Result<T, FenceError> {
+        exchange_and(self.data, self.aside, at_once).map_err(|error| match error {
             ExchangeError::Path(PathError { source, attempted, path }) => match Errno::from_io_error(&source) {
                 Some(errno) => self.refused(attempted, self.data, errno),
                 None => PathError { source, attempted, path }.into(),
@@ -183,11 +189,9 @@ impl<'a> Fence<'a> {
         })
     }
 
-    fn guard(&self) -> Result<Guard, FenceError> {
-        let dir = self.open_guard()?;
-        fs::fchmod(&dir, Mode::from_raw_mode(0o500)).map_err(PathError::on("setting the permissions of", self.data))?;
-        let made = flags(&dir).and_then(|flags| fs::ioctl_setflags(&dir, flags | IFlags::IMMUTABLE));
-        let guard = match made {
+    /// What guards the path now that `dir` was tried to be made immutable.
+    fn made(&self, dir: &OwnedFd, immutable: rustix::io::Result<()>) -> Result<Guard, FenceError> {
+        let guard = match immutable {
             Ok(()) => Guard::Immutable,
             // Not root, or root in a container; or the file system has no such flag.
             Err(Errno::PERM | Errno::ACCESS | Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
@@ -195,12 +199,12 @@ impl<'a> Fence<'a> {
             }
             Err(errno) => return Err(PathError::on("making immutable", self.data)(errno).into()),
         };
-        fs::fsync(&dir).map_err(PathError::on("writing to disk", self.data))?;
+        fs::fsync(dir).map_err(PathError::on("writing to disk", self.data))?;
         Ok(guard)
     }
 
     fn unguard(&self) -> Result<(), FenceError> {
-        let dir = self.open_guard()?;
+        let dir = self.open_guard(self.data)?;
         match flags(&dir) {
             Ok(flags) if flags.contains(IFlags::IMMUTABLE) => {
                 let cleared = fs::ioctl_setflags(&dir, flags - IFlags::IMMUTABLE);
@@ -211,11 +215,11 @@ impl<'a> Fence<'a> {
     }
 
     /// The guard directory, by a descriptor that is surely not the original's.
-    fn open_guard(&self) -> Result<OwnedFd, FenceError> {
-        let dir = open(self.data)?;
-        let (identity, _) = Stood::look(dir.as_fd()).map_err(PathError::on("looking at", self.data))?;
+    fn open_guard(&self, path: &Path) -> Result<OwnedFd, FenceError> {
+        let dir = open(path)?;
+        let (identity, _) = Stood::look(dir.as_fd()).map_err(PathError::on("looking at", path))?;
         if identity.is(self.original) {
-            return Err(FenceError::Strange { why: format!("{} was exchanged meanwhile", self.data.display()) });
+            return Err(FenceError::Strange { why: format!("{} was exchanged meanwhile", path.display()) });
         }
         Ok(dir)
     }
@@ -314,6 +318,14 @@ fn is_empty(dir: &OwnedFd) -> rustix::io::Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn make_read_only(dir: &OwnedFd, path: &Path) -> Result<(), PathError> {
+    fs::fchmod(dir, Mode::from_raw_mode(0o500)).map_err(PathError::on("setting the permissions of", path))
+}
+
+fn make_immutable(dir: &OwnedFd, flags: rustix::io::Result<IFlags>) -> rustix::io::Result<()> {
+    fs::ioctl_setflags(dir, flags? | IFlags::IMMUTABLE)
 }
 
 fn flags(dir: &OwnedFd) -> rustix::io::Result<IFlags> {

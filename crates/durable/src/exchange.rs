@@ -37,14 +37,21 @@ pub enum ExchangeError {
 /// Exchanges what stands at two paths, whatever it is, and makes that survive a power cut. It is its own inverse: look
 /// before doing it again.
 pub fn exchange(first: &Path, second: &Path) -> Result<(), ExchangeError> {
+    exchange_and(first, second, || ())
+}
+
+/// The same, and does `at_once` what cannot be done before: no waiting for the disk comes between the two.
+pub fn exchange_and<T>(first: &Path, second: &Path, at_once: impl FnOnce() -> T) -> Result<T, ExchangeError> {
     match renameat_with(CWD, first, CWD, second, RenameFlags::EXCHANGE) {
         Ok(()) => {}
         Err(errno) => return Err(refused(errno, first, second)),
     }
-    for path in [first, second] {
-        sync_dir(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+    let done = at_once();
+    let parents = [first, second].map(|path| path.parent().filter(|parent| !parent.as_os_str().is_empty()));
+    for parent in parents {
+        sync_dir(parent.unwrap_or(Path::new(".")))?;
     }
-    Ok(())
+    Ok(done)
 }
 
 pub(crate) fn refused(errno: Errno, first: &Path, second: &Path) -> ExchangeError {

@@ -24,7 +24,7 @@ mod swap;
 pub use atomic::{AtomicFile, sync_dir};
 pub use beneath::{Beneath, PASSING};
 pub use error::PathError;
-pub use exchange::{ExchangeError, exchange};
+pub use exchange::{ExchangeError, exchange, exchange_and};
 pub use journal::{Journal, JournalError};
 pub use leftover::{Leftover, leftovers};
 pub use lock::{DirLock, LockError};

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -59,28 +59,31 @@ impl Migration<'_> {
     }
 }
 
-/// Writes, reads and removes a file at a mount: it takes what programs will give it. The directory's times are as before.
+/// Writes and reads a file at a mount: it takes what programs will give it. The file has a name, and the directory another
+/// time, only until the next call: who kills this leaves the path as it will be, else.
 fn probe(mount: &Path, name: &str) -> Result<(), MigrateError> {
     let path = mount.join(name);
     let before = rustix::fs::stat(mount).map_err(PathError::on("looking at", mount))?;
-    let trying = || PathError::on("trying", &path);
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let mut file: File = open.map_err(trying())?;
-    let tried = file.write_all(name.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
-        let mut read = String::new();
-        file.seek(SeekFrom::Start(0))?;
-        file.read_to_string(&mut read)?;
-        if read == name { Ok(()) } else { Err(std::io::Error::other("what was written is not what is read")) }
-    });
-    drop(file);
-    fs::remove_file(&path).map_err(trying())?;
-    tried.map_err(trying())?;
     let times = Timestamps {
         last_access: Timespec { tv_sec: before.st_atime, tv_nsec: before.st_atime_nsec as _ },
         last_modification: Timespec { tv_sec: before.st_mtime, tv_nsec: before.st_mtime_nsec as _ },
     };
+    let trying = || PathError::on("trying", &path);
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let file = open.map_err(trying())?;
+    fs::remove_file(&path).map_err(trying())?;
     let given_back = rustix::fs::utimensat(CWD, mount, &times, AtFlags::empty());
-    Ok(given_back.map_err(PathError::on("setting the times of", mount))?)
+    given_back.map_err(PathError::on("setting the times of", mount))?;
+    Ok(takes_and_gives(file, name).map_err(trying())?)
+}
+
+fn takes_and_gives(mut file: File, content: &str) -> io::Result<()> {
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    let mut read = String::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_string(&mut read)?;
+    if read == content { Ok(()) } else { Err(io::Error::other("what was written is not what is read")) }
 }
 
 #[cfg(test)]
