@@ -66,10 +66,12 @@ pub enum ActionError {
         source: PathError,
     },
     /// The old configuration cannot be kept beside the new one, which is therefore not written.
-    #[error("cannot keep the old configuration as {}: {source}", path.display())]
+    #[error("cannot keep the old configuration {} as {}: {source}", path.display(), kept.display())]
     ConfNotKept {
-        /// Where it was to be kept.
+        /// The old configuration.
         path: PathBuf,
+        /// Where it was to be kept.
+        kept: PathBuf,
         /// Why not.
         source: io::Error,
     },

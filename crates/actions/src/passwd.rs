@@ -98,8 +98,11 @@ pub fn rewrap(
         }
         let kept = kept_beside(conf.path());
         let keep = |path: &Path| match request.keep_old {
-            true => std::fs::hard_link(path, &kept)
-                .map_err(|source| ActionError::ConfNotKept { path: kept.clone(), source }),
+            true => std::fs::hard_link(path, &kept).map_err(|source| ActionError::ConfNotKept {
+                path: path.to_owned(),
+                kept: kept.clone(),
+                source,
+            }),
             false => Ok(()),
         };
         conf.rewrap(request.scrypt_log_n, &master, &new()?, keep)?;

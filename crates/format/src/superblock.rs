@@ -439,7 +439,7 @@ impl Settings {
 
 impl Scrypt {
     fn parse(object: Option<Object<'_>>) -> Result<Self, SuperblockError> {
-        let object = object.ok_or(SuperblockError::Field { field: "ScryptObject", expected: "there" })?;
+        let object = object.ok_or(refused("N", 0, "there is no ScryptObject"))?;
         let number = |field| Ok::<_, SuperblockError>(object.number(field, u64::MAX)?.unwrap_or(0));
         let (n, r, p) = (number("N")?, number("R")?, number("P")?);
         let key_len = number("KeyLen")?;

@@ -23,6 +23,7 @@ impl Exit {
     pub const MOUNT_POINT: Exit = Exit(10);
     pub const OTHER: Exit = Exit(11);
     pub const PASSWORD_INCORRECT: Exit = Exit(12);
+    pub const SCRYPT_PARAMS: Exit = Exit(13);
     pub const MASTER_KEY: Exit = Exit(14);
     pub const SIG_INT: Exit = Exit(15);
     pub const FORK_CHILD: Exit = Exit(17);
@@ -110,14 +111,14 @@ impl From<ActionError> for Failure {
                 Failure::new(Exit::CIPHER_DIR, format!("Invalid cipherdir: directory {path} not empty"))
             }
             ActionError::AlreadyAVault(_) => Failure::new(Exit::INIT, error),
-            ActionError::Settings { source, .. } => Failure::new(Exit::WRITE_CONF, source),
+            ActionError::Settings { source, .. } => Failure::new(Exit::WRITE_CONF, unfit(&source)),
             ActionError::ConfNotWritten { source, .. } => {
                 let why = go::reason(&source.source);
                 Failure::new(Exit::WRITE_CONF, format!("{} {}: {why}", source.attempted, source.path.display()))
             }
-            ActionError::ConfNotKept { path, source } => {
-                let (path, why) = (path.display(), go::reason(&source));
-                Failure::new(Exit::INIT, format!("Could not create backup file: link {path}: {why}"))
+            ActionError::ConfNotKept { path, kept, source } => {
+                let (path, kept, why) = (path.display(), kept.display(), go::reason(&source));
+                Failure::new(Exit::INIT, format!("Could not create backup file: link {path} {kept}: {why}"))
             }
             error => Failure::new(Exit::OTHER, error),
         }
@@ -138,8 +139,24 @@ pub fn conf_trouble(error: &ActionError) -> Option<(Exit, Option<&'static str>, 
                 (Exit::OTHER, Some("Failed to unmarshal config file"), source.to_string())
             }
             SuperblockError::Fido2 => return None,
-            source => (Exit::DEPRECATED_FS, None, source.to_string()),
+            SuperblockError::Version(version) => {
+                (Exit::DEPRECATED_FS, None, format!("Unsupported on-disk format {version}"))
+            }
+            SuperblockError::UnknownFeature(flag) => {
+                (Exit::DEPRECATED_FS, None, format!("Unknown feature flag {}", go::quote(flag.as_bytes())))
+            }
+            source => (Exit::DEPRECATED_FS, None, unfit(source)),
         }),
         _ => None,
+    }
+}
+
+/// Why no volume can be made so.
+pub fn unfit(error: &SuperblockError) -> String {
+    match error {
+        SuperblockError::Scrypt { field: "N", value: ..1024, .. } => {
+            "Fatal: scryptn below 10 is too low to make sense".to_owned()
+        }
+        error => error.to_string(),
     }
 }

@@ -10,10 +10,11 @@ use super::{
 
 /// Prints it.
 pub fn run(flags: &Flags) -> Result<(), Failure> {
-    // Whatever is wrong with it has the same code here.
+    // Whatever is wrong with it has the same code here, and is told where the rest would be.
     let failed = |error: ActionError| match conf_trouble(&error) {
         Some((_, warning, why)) => {
-            Failure { warning, ..Failure::new(Exit::LOAD_CONF, format!("Loading config file failed: {why}")) }
+            say::out(&format!("Loading config file failed: {why}"));
+            Failure { warning, ..Failure::told(Exit::LOAD_CONF) }
         }
         None => error.into(),
     };

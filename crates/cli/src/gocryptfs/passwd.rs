@@ -5,7 +5,7 @@ use std::sync::Arc;
 use strongroom_actions::{ActionError, Context, Rewrap, SuperblockError, rewrap};
 
 use super::{
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, unfit},
     flags::Flags,
     go, password,
     say::Say,
@@ -51,6 +51,7 @@ fn refused(flags: &Flags, error: ActionError) -> Failure {
         ActionError::Conf { source: SuperblockError::Fido2, .. } if has_key => {
             Failure::new(Exit::USAGE, "Password change is not supported on FIDO2-enabled filesystems.")
         }
+        ActionError::Settings { source, .. } => Failure::new(Exit::SCRYPT_PARAMS, unfit(&source)),
         error => error.into(),
     }
 }

@@ -184,7 +184,8 @@ fn first_line_of(path: &Path, say: &Say) -> Result<Passphrase, Failure> {
         return Err(failed("fatal: passfile: max password length (2048 bytes) exceeded"));
     }
     if !rest.is_empty() {
-        say.warn("warning: passfile: ignoring trailing garbage after first line");
+        let more = rest.len();
+        say.warn(&format!("warning: passfile: ignoring trailing garbage ({more} bytes) after first line"));
     }
     Ok(Passphrase::new(line.to_vec()))
 }

@@ -20,10 +20,16 @@ use super::{
 /// Reads a command line, the name of the program first.
 pub fn parse(arguments: &[OsString]) -> Result<Flags, Failure> {
     let words = with_two_dashes(with_options_in_front(arguments)?);
-    read(words.get(1..).unwrap_or_default()).map_err(|why| {
+    let mut flags = read(words.get(1..).unwrap_or_default()).map_err(|why| {
         let line = pretty(arguments);
         Failure::new(Exit::USAGE, format!("Invalid command line: {line}: {why}. Try 'gocryptfs -help'."))
-    })
+    })?;
+    // Scripts pass on variables that are empty.
+    if flags.extpass.iter().all(|program| program.is_empty()) {
+        flags.extpass.clear();
+    }
+    flags.passfile.retain(|file| !file.as_os_str().is_empty());
+    Ok(flags)
 }
 
 /// The words of a command line, as messages show them.
