@@ -3,11 +3,13 @@
 //! | file | what it does |
 //! |---|---|
 //! | `protocol.rs` | one request to one reply; pure |
+//! | `client.rs` | asks at a socket, also at one of gocryptfs's |
 //! | `server.rs` | connections, none of which can keep the others waiting |
 //!
 //! The socket is bound before the passphrase is asked for, so that whoever cannot have it learns that first; it is served
 //! once the mount answers, and gone when the mount has ended.
 
+mod client;
 mod protocol;
 mod server;
 
@@ -33,6 +35,7 @@ use strongroom_vault::{Backing, Vault, VaultError};
 
 use crate::ActionError;
 
+pub use client::{Answer, ControlClient, Translation};
 pub use server::ControlServer;
 
 /// Who knows what a path is called on the other side. Paths are relative to the root, in canonical form and not empty.

@@ -22,9 +22,12 @@ mod reverse;
 mod speed;
 mod umount;
 mod unlock;
+mod xray;
 
 pub use check::{AsMounted, CheckReport, Holes, Problem, check, check_as_mounted};
-pub use control::{ControlPlace, ControlServer, ControlSocket, PathTranslator};
+pub use control::{
+    Answer, ControlClient, ControlPlace, ControlServer, ControlSocket, PathTranslator, Translation,
+};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
 pub use init::{Created, Init, NewLock, RecoveryKey, init, init_locked};
@@ -33,11 +36,12 @@ pub use open::{Conf, ConfPlace, OpenVault, open_vault};
 pub use passwd::{OldSecret, PassphraseChanged, Rewrap, change_passphrase, rewrap};
 pub use perform::{Context, Recording};
 pub use process::{Inherited, UmaskGuard, no_core_dumps, stop_on_signals};
-pub use reverse::{Exclude, MountReverse, mount_reverse};
 pub use repair::{LeftAsIs, Repair, RepairRemedy, RepairReport, RepairStep, repair};
+pub use reverse::{Exclude, MountReverse, mount_reverse};
 pub use speed::{CipherSpeed, Speed, speed};
 pub use umount::{How, Unmounted, umount};
 pub use unlock::Unlock;
+pub use xray::{Part, dump_master_key, xray};
 
 pub use strongroom_format::{Algorithm, Explicit, Fido2, MasterKey, NameMode, SuperblockError};
 pub use strongroom_mount::{

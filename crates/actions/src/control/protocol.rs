@@ -9,7 +9,7 @@ use std::{fmt, fmt::Write, io};
 use rustix::io::Errno;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::PathTranslator;
+use super::{PathTranslator, Translation};
 
 /// What a request may be at most; whoever sends more is hung up on.
 pub const REQUEST_LIMIT: usize = 4999;
@@ -21,6 +21,15 @@ pub fn answer(request: &[u8], translator: &dyn PathTranslator) -> Vec<u8> {
         Err(error) => Reply::refusal(format!("JSON Unmarshal error: {error}")),
     };
     reply.to_line()
+}
+
+/// A request about a path.
+pub fn request(translation: Translation, path: &[u8]) -> Vec<u8> {
+    let field = match translation {
+        Translation::Encrypt => "EncryptPath",
+        Translation::Decrypt => "DecryptPath",
+    };
+    format!("{{\"{field}\":{}}}", quoted(&to_text(path))).into_bytes()
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -209,6 +218,12 @@ mod tests {
         let expected = r#"{"Result":"cba","ErrNo":0,"ErrText":"","WarnText":""}"#;
         assert_eq!(reply(r#"{"EncryptPath":"abc"}"#), expected);
         assert_eq!(reply(r#"{"DecryptPath":"abc"}"#), expected);
+    }
+
+    #[test]
+    fn a_request_that_was_written_is_read() {
+        let written = request(Translation::Decrypt, b"a\"b/<c");
+        assert_eq!(Request::parse(&written).unwrap(), Request { decrypt: "a\"b/<c".into(), ..Request::default() });
     }
 
     #[test]

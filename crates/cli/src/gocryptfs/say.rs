@@ -154,6 +154,7 @@ pub fn out(text: &str) {
     let _ = writeln!(stdout().lock(), "{text}");
 }
 
-fn err(text: &str) {
+/// Tells what is wrong, where nothing is known of how to speak.
+pub fn err(text: &str) {
     let _ = writeln!(stderr().lock(), "{text}");
 }

@@ -8,6 +8,17 @@ const COMPATIBLE: &str = "2.6.1";
 
 /// One line in gocryptfs's form, `gocryptfs VERSION TAGS; go-fuse VERSION; BUILD OS/ARCHITECTURE`, that tells whose it is.
 pub fn line() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    format!("gocryptfs {COMPATIBLE} strongroom; go-fuse none; strongroom {own} {}", platform())
+}
+
+/// The same for the companion, which uses no FUSE.
+pub fn xray_line() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    format!("gocryptfs-xray {COMPATIBLE} strongroom; strongroom {own} {}", platform())
+}
+
+fn platform() -> String {
     let os = std::env::consts::OS;
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -15,8 +26,7 @@ pub fn line() -> String {
         "x86" => "386",
         other => other,
     };
-    let own = env!("CARGO_PKG_VERSION");
-    format!("gocryptfs {COMPATIBLE} strongroom; go-fuse none; strongroom {own} {os}/{architecture}")
+    format!("{os}/{architecture}")
 }
 
 /// Prints it.
