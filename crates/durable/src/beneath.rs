@@ -37,6 +37,11 @@ impl Beneath {
         Self { resolve: RESOLVE.union(ResolveFlags::NO_XDEV), ..Self::new(root) }
     }
 
+    /// The directory itself.
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// Opens `path`: names joined by single slashes, none of them `.` or `..` (EINVAL), or nothing for the directory
     /// itself. A symbolic link anywhere in it is an error. Whether to wait for the other end of a named pipe is up to
     /// `flags`.

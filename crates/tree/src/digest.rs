@@ -1,14 +1,14 @@
 //! What a manifest remembers of the content of a file: a keyed digest.
 //!
 //! ```text
-//! digest = HMAC-SHA-256(key, SHA-256(SHA-256(piece 0) | SHA-256(piece 1) | … | length))
+//! digest = HMAC-SHA-256(key, BLAKE3(BLAKE3(piece 0) | BLAKE3(piece 1) | … | length))
 //! ```
 //! Pieces are of 1 MiB, the last one shorter; the length is 64 bits, little-endian. The digest of a piece of zeros is known
 //! beforehand, so that a hole of a tebibyte costs no more than its reading, if that.
 
 use std::{io, sync::OnceLock};
 
-use strongroom_crypto::{Key, Sha256, hmac_sha256};
+use strongroom_crypto::{Blake3, Key, hmac_sha256};
 
 use crate::Content;
 
@@ -16,15 +16,15 @@ const PIECE: usize = 1 << 20;
 
 /// The digest of content that comes from its beginning to its end.
 pub(crate) struct Digester {
-    pieces: Sha256,
-    piece: Sha256,
+    pieces: Blake3,
+    piece: Blake3,
     filled: usize,
     len: u64,
 }
 
 impl Default for Digester {
     fn default() -> Self {
-        Self { pieces: Sha256::new(), piece: Sha256::new(), filled: 0, len: 0 }
+        Self { pieces: Blake3::new(), piece: Blake3::new(), filled: 0, len: 0 }
     }
 }
 
@@ -76,7 +76,7 @@ impl Digester {
 
     fn end_full_piece(&mut self) {
         if self.filled == PIECE {
-            let piece = std::mem::replace(&mut self.piece, Sha256::new());
+            let piece = std::mem::replace(&mut self.piece, Blake3::new());
             self.pieces.update(&piece.finish());
             self.filled = 0;
         }
@@ -107,7 +107,7 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 
 fn digest_of_zeros() -> &'static [u8; 32] {
     static DIGEST: OnceLock<[u8; 32]> = OnceLock::new();
-    DIGEST.get_or_init(|| Sha256::of(&vec![0; PIECE]))
+    DIGEST.get_or_init(|| Blake3::of(&vec![0; PIECE]))
 }
 
 #[cfg(test)]
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_digest_is_what_the_head_of_this_file_says() {
-        let pieces = [Sha256::of(b"abc").as_slice(), &3_u64.to_le_bytes()].concat();
-        assert_eq!(digest_in(&[b"abc"]), hmac_sha256(&[7; 32], &Sha256::of(&pieces)));
+        let pieces = [Blake3::of(b"abc").as_slice(), &3_u64.to_le_bytes()].concat();
+        assert_eq!(digest_in(&[b"abc"]), hmac_sha256(&[7; 32], &Blake3::of(&pieces)));
         assert_ne!(digest_in(&[&vec![0; PIECE]]), digest_in(&[&vec![0; PIECE + 1]]), "the length counts");
     }
 }

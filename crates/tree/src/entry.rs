@@ -1,6 +1,6 @@
 //! One thing in a tree, and all that is to be kept of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::RelPath;
 
@@ -11,6 +11,17 @@ pub struct Timestamp {
     pub seconds: i64,
     /// Nanoseconds after `seconds`.
     pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    pub(crate) fn earlier(self, by: Duration) -> Self {
+        let (borrow, nanoseconds) = match self.nanoseconds.checked_sub(by.subsec_nanos()) {
+            Some(nanoseconds) => (0, nanoseconds),
+            None => (1, self.nanoseconds + 1_000_000_000 - by.subsec_nanos()),
+        };
+        let seconds = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+        Self { seconds: self.seconds.saturating_sub(seconds).saturating_sub(borrow), nanoseconds }
+    }
 }
 
 /// What an entry is.

@@ -29,6 +29,7 @@ mod pattern;
 mod planting;
 mod pour;
 mod sink;
+mod tick;
 mod transfer;
 mod walk;
 mod without_xattrs;

@@ -7,6 +7,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Mutex,
+    time::Duration,
 };
 
 use rustix::{
@@ -16,7 +17,7 @@ use rustix::{
 
 use strongroom_durable::{Beneath, PASSING};
 
-use crate::{Content, Entry, Filter, Look, RelPath, Source, Stamp, Timestamp, TreeError, walk::Walk};
+use crate::{Content, Entry, Filter, Look, RelPath, Source, Stamp, Timestamp, TreeError, tick::tick_of, walk::Walk};
 
 /// A directory of this machine, read by descriptors: no symbolic link below it is followed, wherever it is moved to
 /// meanwhile.
@@ -53,6 +54,11 @@ impl LocalTree {
     /// A directory that is open already, perhaps only as `O_PATH`.
     pub fn from_fd(root: OwnedFd, crossing: Crossing) -> Self {
         Self { beneath: Beneath::new(root), crossing, mount_points: Mutex::default() }
+    }
+
+    /// How far apart two changes of a file in it must be to be told apart by its times.
+    pub fn tick(&self) -> Duration {
+        tick_of(self.beneath.root())
     }
 
     /// The mount points that walks have met so far and not entered.

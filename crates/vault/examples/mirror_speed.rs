@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, atomic::AtomicBool};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use strongroom_crypto::{Key, OsRandom};
 use strongroom_event::Silent;
@@ -25,6 +25,7 @@ fn main() {
     let how = Mirroring {
         workers: workers.parse().expect("a number"),
         round_started: Timestamp { seconds: 9_000_000_000, nanoseconds: 0 },
+        tick: Duration::ZERO,
         always_dirty: &|_| false,
         batch_entries: 4096,
         batch_bytes: 256 << 20,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use strongroom_crypto::{Key, OsRandom};
 use strongroom_event::Silent;
@@ -34,6 +35,7 @@ fn round(source: &dyn Source, replica: &dyn Replica, manifest: &mut Manifest) ->
     let how = Mirroring {
         workers: 2,
         round_started: Timestamp { seconds: 9_000_000_000, nanoseconds: 0 },
+        tick: Duration::ZERO,
         always_dirty: &|_| false,
         batch_entries: 7,
         batch_bytes: 100_000,

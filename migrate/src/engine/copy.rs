@@ -53,7 +53,7 @@ impl Migration<'_> {
     /// The first time, most of the copy is made, in room that nobody else can take.
     fn mirror_in_reserved_room(&mut self, source: &Readable, writers: &Writers) -> Result<Mirrored, MigrateError> {
         let ready: Ready = self.ledger.fact(State::Ready).unwrap_or_default();
-        if self.history().rounds_ever() > 0 || ready.copy_bytes == 0 {
+        if self.history().rounds_ever() > 0 || ready.copy_bytes == 0 || !Ballast::is_cheap(self.copy_place()) {
             return self.mirror(source, writers);
         }
         let copied: u64 = self.manifest()?.iter().map(|known| known.entry.len()).sum();
@@ -74,12 +74,14 @@ impl Migration<'_> {
         self.reconciled()?;
         sync_file_system(source.path())?;
         let tree = LocalTree::open(source.path())?;
+        let tick = tree.tick();
         let tree = kept(&tree, &self.plan);
         self.tell_of_copying()?;
         let stop = self.host.stop();
         let how = Mirroring {
             workers: self.host.workers(),
             round_started: timestamp(self.host.now()),
+            tick,
             always_dirty: &|entry| writers.has(entry),
             batch_entries: BATCH_ENTRIES,
             batch_bytes: BATCH_BYTES,

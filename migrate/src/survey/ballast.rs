@@ -57,6 +57,14 @@ impl Ballast {
         Ok(Some(Self { path, file, kept: bytes, owed: 0, step: (bytes / 64).min(MOST_STEP) }))
     }
 
+    /// Whether reserving beside `copy` costs nothing. In memory it costs as much as filling.
+    pub fn is_cheap(copy: &Path) -> bool {
+        const TMPFS: i64 = 0x0102_1994;
+        let beside = copy.parent().unwrap_or(copy);
+        #[allow(clippy::unnecessary_cast)] // Its type depends on the machine.
+        fs::statfs(beside).is_ok_and(|stat| stat.f_type as i64 != TMPFS)
+    }
+
     /// Gives `bytes` of it back, or what is left. To be called before so much is written.
     pub fn shrink(&mut self, bytes: u64) -> Result<(), MigrateError> {
         self.owed = self.owed.saturating_add(bytes).min(self.kept);

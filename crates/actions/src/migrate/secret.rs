@@ -49,15 +49,28 @@ pub enum Handover {
     Nobody,
 }
 
-/// The passphrase, once it is known.
+/// The passphrase, once it is known, and the key that it unwrapped last: scrypt takes its time, and in the window services
+/// wait for it.
 pub(super) struct Keyring {
     secrets: Secrets,
-    known: Mutex<Option<Kept>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    passphrase: Option<Kept>,
+    unlocked: Option<Unlocked>,
+}
+
+/// A configuration as it was read, and the master key in it, which the passphrase that is known has unwrapped.
+struct Unlocked {
+    conf: Vec<u8>,
+    master: MasterKey,
 }
 
 impl Keyring {
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets, known: Mutex::new(None) }
+        Self { secrets, known: Mutex::default() }
     }
 
     /// How the recovery key is handed over.
@@ -67,7 +80,7 @@ impl Keyring {
 
     /// The passphrase that the new vault at `vault` is to have, and that archives are sealed with.
     pub fn new_one(&self, vault: &Path) -> Result<Passphrase, SecretError> {
-        let mut known = self.known();
+        let known = &mut self.known().passphrase;
         if known.is_none() {
             *known = Some(Kept::new(&(self.secrets.passphrase)(Wanted::New(vault))?));
         }
@@ -76,23 +89,33 @@ impl Keyring {
 
     /// The passphrase that sealed `archive`: that of the vault, unless `is_wrong`.
     pub fn of_archive(&self, archive: &Path, is_wrong: bool) -> Result<Passphrase, SecretError> {
-        match self.known().as_ref().filter(|_| !is_wrong) {
+        match self.known().passphrase.as_ref().filter(|_| !is_wrong) {
             Some(kept) => Ok(kept.copy()),
             None if is_wrong => (self.secrets.passphrase)(Wanted::Archive(archive)),
             None => (self.secrets.passphrase)(Wanted::Open(archive)),
         }
     }
 
-    /// Unwraps the master key of a vault. Several threads that need it ask once.
+    /// Unwraps the master key of a vault. Several threads that need it ask once; and for the very configuration that it
+    /// was unwrapped from last, the key is known.
     pub fn unlock(&self, conf: &Conf) -> Result<MasterKey, ActionError> {
         let mut known = self.known();
+        let json = conf.superblock().to_json();
+        if let Some(unlocked) = known.unlocked.as_ref().filter(|unlocked| unlocked.conf == json) {
+            return Ok(unlocked.master.duplicate());
+        }
+        let (passphrase, master) = self.try_to_unlock(conf, known.passphrase.take())?;
+        *known =
+            Known { passphrase: Some(passphrase), unlocked: Some(Unlocked { conf: json, master: master.duplicate() }) };
+        Ok(master)
+    }
+
+    /// Tries what was `known`, and then what is given.
+    fn try_to_unlock(&self, conf: &Conf, known: Option<Kept>) -> Result<(Kept, MasterKey), ActionError> {
         let mut wanted = Wanted::Open(conf.dir());
-        if let Some(kept) = known.take() {
+        if let Some(kept) = known {
             match conf.unlock(&kept.copy()) {
-                Ok(master) => {
-                    *known = Some(kept);
-                    return Ok(master);
-                }
+                Ok(master) => return Ok((kept, master)),
                 // It was changed meanwhile, or is that of another vault.
                 Err(ActionError::WrongPassphrase(_)) => wanted = Wanted::Again(conf.dir()),
                 Err(error) => return Err(error),
@@ -103,10 +126,7 @@ impl Keyring {
             match conf.unlock(&passphrase) {
                 Err(ActionError::WrongPassphrase(_)) if left > 0 => wanted = Wanted::Again(conf.dir()),
                 Err(error) => return Err(error),
-                Ok(master) => {
-                    *known = Some(Kept::new(&passphrase));
-                    return Ok(master);
-                }
+                Ok(master) => return Ok((Kept::new(&passphrase), master)),
             }
         }
         Err(ActionError::WrongPassphrase(conf.dir().to_owned()))
@@ -116,16 +136,10 @@ impl Keyring {
     pub fn passphrase(&self, conf: &Conf) -> Result<Passphrase, ActionError> {
         self.unlock(conf)?;
         let known = self.known();
-        known.as_ref().map(Kept::copy).ok_or_else(|| ActionError::WrongPassphrase(conf.dir().to_owned()))
+        known.passphrase.as_ref().map(Kept::copy).ok_or_else(|| ActionError::WrongPassphrase(conf.dir().to_owned()))
     }
 
-    /// The same, for somebody who tries it himself: what opened the vault last, without trying it again.
-    pub fn last(&self, conf: &Conf) -> Result<Passphrase, ActionError> {
-        let kept = self.known().as_ref().map(Kept::copy);
-        kept.map_or_else(|| self.passphrase(conf), Ok)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,11 +18,10 @@ use strongroom_durable::PathError;
 use strongroom_event::Observer;
 use strongroom_migrate::{HostError, Staged};
 use strongroom_mount::{Adapter, MountError, MountOptions, Mountpoint, Session, UmountError, harden, mounts};
-use strongroom_secret::Passphrase;
 use strongroom_vault::VaultOptions;
 
 use super::{failure::failed, secret::Keyring};
-use crate::{ActionError, Conf};
+use crate::{ActionError, Conf, RecoveryKey};
 
 /// What the serving process says when the mount answers.
 const READY: &str = "ready";
@@ -40,7 +39,7 @@ pub(super) fn mount(program: &Path, dir: &Path, at: &Path, keyring: &Keyring) ->
     clear(at)?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(at);
     made.map_err(PathError::on("making the directory", at))?;
-    let passphrase = keyring.last(&Conf::read(dir)?)?;
+    let key = RecoveryKey::of(keyring.unlock(&Conf::read(dir)?)?);
     let mut command = Command::new(program);
     command.arg("stage").arg("--").arg(dir).arg(at).env_remove("NOTIFY_SOCKET").current_dir("/");
     // Of a process group of its own: ^C at the terminal is not meant for it.
@@ -51,7 +50,7 @@ pub(super) fn mount(program: &Path, dir: &Path, at: &Path, keyring: &Keyring) ->
     let mut stage = Stage { at: at.to_owned(), server, leash: None };
     if let Some(leash) = &mut leash {
         // A program that has ended before it read says why.
-        let _ = leash.write_all(passphrase.expose()).and_then(|()| leash.write_all(b"\n"));
+        let _ = key.show(|text| writeln!(leash, "{text}"));
     }
     stage.leash = leash;
     let mut said = String::new();
@@ -64,17 +63,17 @@ pub(super) fn mount(program: &Path, dir: &Path, at: &Path, keyring: &Keyring) ->
 }
 
 /// Serves the vault in `dir` at `at`, as the process that [`mount`] starts: says on `answer` that it does, or why not, and
-/// ends when `leash` does.
+/// ends when `leash` does. It is given the master key, and reads all else from the disk.
 pub fn serve(
     dir: &Path,
     at: &Path,
-    passphrase: &Passphrase,
+    key: &RecoveryKey,
     leash: &mut dyn Read,
     answer: &mut dyn Write,
     observer: Arc<dyn Observer>,
 ) -> Result<(), ActionError> {
     harden();
-    let session = match session(dir, at, passphrase, observer) {
+    let session = match session(dir, at, key, observer) {
         Ok(session) => session,
         Err(error) => {
             let _ = writeln!(answer, "{}", error.to_string().replace('\n', " "));
@@ -88,16 +87,10 @@ pub fn serve(
     session.wait().map(drop).map_err(|source| ActionError::Mount { path: at.to_owned(), source })
 }
 
-fn session(
-    dir: &Path,
-    at: &Path,
-    passphrase: &Passphrase,
-    observer: Arc<dyn Observer>,
-) -> Result<Session, ActionError> {
+fn session(dir: &Path, at: &Path, key: &RecoveryKey, observer: Arc<dyn Observer>) -> Result<Session, ActionError> {
     let conf = Conf::read(dir)?;
-    let master = conf.unlock(passphrase)?;
     let options = VaultOptions { read_only: true, acl: true, ..VaultOptions::default() };
-    let vault = Arc::new(conf.open_with(&master, options, observer.clone())?);
+    let vault = Arc::new(conf.open_with(key.master(), options, observer.clone())?);
     let refused = |source: MountError| ActionError::Mount { path: dir.to_owned(), source };
     let mountpoint = Mountpoint::check(at, dir, false).map_err(refused)?;
     let options = as_stored();

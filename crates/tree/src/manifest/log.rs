@@ -22,7 +22,7 @@ use strongroom_durable::{AtomicFile, PathError, sync_dir};
 
 use super::ManifestError;
 
-const MAGIC: &[u8; 16] = b"strongroom.mnft1";
+const MAGIC: &[u8; 16] = b"strongroom.mnft2";
 const HEAD: usize = 32;
 const HEADER: usize = 16;
 const MAC: usize = 16;

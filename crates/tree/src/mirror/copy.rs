@@ -15,11 +15,12 @@ use strongroom_event::{Event, Observer};
 use super::{
     MirrorError, Mirroring,
     batch::Act,
-    plan::{Deed, is_racy, is_same_meta},
+    plan::{Deed, is_same_meta},
     reading::{Fault, FromAhead, Watched, read_ahead},
 };
 use crate::digest::digest;
 use crate::manifest::{is_as, is_same_stamp};
+use crate::tick::is_racy;
 use crate::{Content, Entry, Kind, Known, Look, Replica, Source, TreeError};
 
 /// From so many bytes on a file is read by one thread while another writes it.
@@ -104,7 +105,7 @@ impl Hands<'_> {
 
     fn known(&self, entry: Entry, digest: Option<[u8; 32]>, is_dirty: bool) -> Box<Known> {
         let is_busy = matches!(entry.kind, Kind::File { .. }) && (self.how.always_dirty)(&entry);
-        let dirty = is_dirty || is_busy || is_racy(&entry, self.how.round_started);
+        let dirty = is_dirty || is_busy || is_racy(&entry.stamp, self.how.round_started, self.how.tick);
         Box::new(Known { entry, digest, dirty, settled: false })
     }
 

@@ -16,7 +16,7 @@ mod reading;
 mod reconcile;
 mod round;
 
-use std::sync::atomic::AtomicBool;
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use strongroom_event::Observer;
 
@@ -30,9 +30,11 @@ use round::Round;
 pub struct Mirroring<'a> {
     /// Files at once.
     pub workers: usize,
-    /// When this round began, by the clock that stamps the files of the source. What changed less than two seconds before
-    /// is taken for dirty the next time.
+    /// When this round began, by the clock that stamps the files of the source. What changed less than a tick before is
+    /// taken for dirty the next time.
     pub round_started: Timestamp,
+    /// How far apart two changes of a file must be to be told apart by its times: [`LocalTree::tick`](crate::LocalTree).
+    pub tick: Duration,
     /// What may change without its times telling, because somebody has it open or mapped for writing: read now, and read
     /// again the next time.
     pub always_dirty: &'a (dyn Fn(&Entry) -> bool + Sync),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::manifest::is_same_stamp;
-use crate::{Entry, Kind, Known, Meta, RelPath, Timestamp};
+use crate::{Entry, Kind, Known, Meta, RelPath};
 
 /// What is to be done about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +18,6 @@ pub(super) enum Deed {
     Dress,
     /// A directory is dressed when all else is done.
     DressDirectory,
-}
-
-/// Clocks of file systems tick slowly, and two changes in one tick look like one.
-const RACY_SECONDS: i64 = 2;
-
-/// Whether a change that comes after this moment might be stamped like `entry` is.
-pub(super) fn is_racy(entry: &Entry, now: Timestamp) -> bool {
-    let ctime = entry.stamp.ctime;
-    ctime >= Timestamp { seconds: now.seconds.saturating_sub(RACY_SECONDS), ..now }
 }
 
 /// What is to be done about `entry`, of which `known` is known; nothing, if it is as it was. `anew` are files that may be
@@ -82,7 +73,7 @@ fn may_have_same_content(entry: &Entry, known: &Known) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Stamp, Xattr};
+    use crate::{Stamp, Timestamp, Xattr};
 
     fn entry(kind: Kind) -> Entry {
         let stamp = Stamp { dev: 1, ino: 2, ctime: Timestamp { seconds: 100, nanoseconds: 5 }, links: 1, blocks: 8 };
@@ -158,12 +149,5 @@ mod tests {
         assert_eq!(about(&link, &known), None);
         assert_eq!(deed(&link, Some(&known), &[to].into(), |_| false), Some(Deed::Link));
         assert_eq!(about(&file(), &known), Some(Deed::Copy { look_first: false }), "a file of its own now");
-    }
-
-    #[test]
-    fn what_changed_within_the_last_two_seconds_is_racy() {
-        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
-        assert!(is_racy(&file(), at(102, 5)) && is_racy(&file(), at(99, 0)));
-        assert!(!is_racy(&file(), at(102, 6)));
     }
 }

@@ -15,7 +15,7 @@ use strongroom_event::Event;
 
 use super::copy::Hands;
 use crate::digest::Digester;
-use crate::{Content, Look, pour};
+use crate::{Content, Look};
 
 /// What kept content from being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,9 @@ impl Content for Watched<'_> {
     }
 }
 
+/// Bytes that are sent ahead at once: they are to be in the cache of the processor still when they are taken.
+const PIECE: usize = 1 << 20;
+
 /// What a reader sends ahead.
 pub(super) enum Ahead {
     /// Bytes, and where they stand.
@@ -111,16 +114,31 @@ pub(super) fn read_ahead<'a>(
     pieces: &SyncSender<Ahead>,
     emptied: &Receiver<Vec<u8>>,
 ) -> Watched<'a> {
-    let len = content.len;
-    let read = pour(&mut content, len, |at, bytes| {
-        let mut buffer = emptied.try_recv().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        pieces.send(Ahead::Piece(at, buffer)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    });
+    let read = send_ahead(&mut content, pieces, emptied);
     // Whoever does not take it has failed by himself.
-    let _ = pieces.send(Ahead::End(read.map(drop)));
+    let _ = pieces.send(Ahead::End(read));
     content
+}
+
+fn send_ahead(content: &mut Watched<'_>, pieces: &SyncSender<Ahead>, emptied: &Receiver<Vec<u8>>) -> io::Result<()> {
+    let (len, mut at) = (content.len, 0);
+    while at < len {
+        let Some(run) = content.data_from(at)? else { break };
+        at = run.start.max(at);
+        let end = run.end.min(len);
+        while at < end {
+            let mut buffer = emptied.try_recv().unwrap_or_default();
+            buffer.resize(PIECE.min(usize::try_from(end - at).unwrap_or(PIECE)), 0);
+            if content.read_at(at, &mut buffer)? < buffer.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let next = at + buffer.len() as u64;
+            pieces.send(Ahead::Piece(at, buffer)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            at = next;
+        }
+    }
+    // It ends with a hole, if it is as long as it was.
+    if at < len && content.look()?.len < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 /// Content that comes from a reader ahead. Read from its beginning to its end only.

@@ -7,9 +7,9 @@ use super::{
     MirrorError, Mirrored,
     batch::{Act, Batch, NotMade, Tally},
     copy::Hands,
-    plan::{Deed, deed, is_racy},
+    plan::{Deed, deed},
 };
-use crate::{Entry, Filter, Known, Manifest, RelPath, TreeError, crew::crew, manifest::Operation};
+use crate::{Entry, Filter, Known, Manifest, RelPath, TreeError, crew::crew, manifest::Operation, tick::is_racy};
 
 /// One walk through the source.
 pub(super) struct Round<'a> {
@@ -169,7 +169,7 @@ impl<'a> Round<'a> {
         let locked = || dressed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let dress = |entry: &Entry| match self.hands.replica.dress(entry) {
             Ok(()) => {
-                let dirty = is_racy(entry, self.hands.how.round_started);
+                let dirty = is_racy(&entry.stamp, self.hands.how.round_started, self.hands.how.tick);
                 locked().0.push(Known { entry: entry.clone(), digest: None, dirty, settled: false });
             }
             Err(error) => locked().1.push(error),

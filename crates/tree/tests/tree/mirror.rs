@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, symlink},
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
 };
 
 use strongroom_crypto::Key;
@@ -68,6 +69,7 @@ impl Setting {
         let how = Mirroring {
             workers: 3,
             round_started: self.now,
+            tick: Duration::from_secs(2),
             always_dirty,
             batch_entries: self.batch_entries,
             batch_bytes: 100_000,
@@ -231,6 +233,7 @@ fn a_stop_keeps_what_was_done_and_the_next_round_goes_on() {
     let how = Mirroring {
         workers: 2,
         round_started: LATER,
+        tick: Duration::from_secs(2),
         always_dirty: &stops,
         batch_entries: 5,
         batch_bytes: 1 << 20,
