@@ -22,6 +22,7 @@ pub const USAGE: &str = "strongroom-bench migrate [OPTIONS]
   --at DIR                   work under DIR (as root: a file system in memory of its own; else the temporary directory)
   --size MIB                 size of the large files together (1024)
   --files N                  number of small files (20000)
+  --away MIB                 size of the tree that services wait for (10240, or a third of the room there is)
   --peers NAME[,NAME]        strongroom, rsync, cp (all that are installed)
   --repetitions N            rounds, of which the best counts (3)
   --output FILE              write the table there too
@@ -31,6 +32,7 @@ pub const USAGE: &str = "strongroom-bench migrate [OPTIONS]
 pub struct Arguments {
     place: Option<PathBuf>,
     size: u64,
+    away: Option<u64>,
     files: usize,
     peers: Vec<Peer>,
     repetitions: usize,
@@ -45,6 +47,7 @@ impl Arguments {
         let mut arguments = Self {
             place: None,
             size: 1 << 30,
+            away: None,
             files: 20_000,
             peers: Peer::ALL.into_iter().filter(|peer| peer.is_installed()).collect(),
             repetitions: 3,
@@ -55,6 +58,7 @@ impl Arguments {
         while let Some(word) = rest.next() {
             if word == "--smoke" {
                 (arguments.size, arguments.files, arguments.repetitions) = (8 << 20, 300, 1);
+                arguments.away = Some(8 << 20);
                 continue;
             }
             let value = rest.next().ok_or_else(|| format!("{word}: a value is missing, or no such option"))?;
@@ -62,6 +66,7 @@ impl Arguments {
             match word.as_str() {
                 "--at" => arguments.place = Some(value.into()),
                 "--size" => arguments.size = (number()? as u64) << 20,
+                "--away" => arguments.away = Some((number()? as u64) << 20),
                 "--files" => arguments.files = number()?,
                 "--peers" => arguments.peers = value.split(',').map(Peer::parse).collect::<Result<_, _>>()?,
                 "--repetitions" => arguments.repetitions = number()?,
@@ -70,6 +75,14 @@ impl Arguments {
             }
         }
         Ok(arguments)
+    }
+}
+
+impl Arguments {
+    /// Ten gibibytes; or what fits, with its vault, and leaves some room.
+    fn away(&self, place: &Path) -> u64 {
+        let room = || rustix::fs::statvfs(place).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
+        self.away.unwrap_or_else(|| (room() / 3).min(10 << 30))
     }
 }
 
@@ -98,7 +111,7 @@ pub fn run(arguments: &Arguments) -> String {
             }
         }
     }
-    let away = arguments.peers.contains(&Peer::Strongroom).then(|| away::measure(arguments.size, &place));
+    let away = arguments.peers.contains(&Peer::Strongroom).then(|| away::measure(arguments.away(&place), &place));
     render(arguments, &place, &records) + &away.map(|away| away.to_string()).unwrap_or_default()
 }
 
