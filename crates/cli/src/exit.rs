@@ -211,6 +211,10 @@ impl From<ActionError> for Failure {
                 Some("Unmount it first (strongroom umount MOUNTPOINT), or mount it everywhere with --shared-storage.".into()),
             ),
             ActionError::Mount { ref source, .. } => (mount_exit(source), source.hint()),
+            ActionError::NowhereAside { .. } => (
+                Exit::FAILURE,
+                Some("Have the directory above it writable for this once: what is set aside goes beside the vault, on the same file system.".into()),
+            ),
             ActionError::NotReadBack(_) => {
                 (Exit::FAILURE, Some("Try again; if it happens twice, suspect this machine's memory.".into()))
             }

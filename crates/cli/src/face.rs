@@ -106,7 +106,8 @@ impl Style {
     #[cfg(test)]
     pub const PLAIN: Style = Style { coloured: false };
 
-    fn of(stream: &impl IsTerminal) -> Self {
+    /// For what is written to this stream.
+    pub fn of(stream: &impl IsTerminal) -> Self {
         Self { coloured: is_coloured(stream) }
     }
 

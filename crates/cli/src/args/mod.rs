@@ -169,10 +169,11 @@ pub struct InfoArgs {
     pub dir: PathBuf,
 }
 
-/// Authenticate everything in a vault
+/// Authenticate everything in a vault, and repair what can be
 ///
 /// Every name, block, symbolic link and extended attribute is decrypted and authenticated; what is damaged is listed by
-/// its plaintext path. Nothing is changed. The vault must not be mounted.
+/// its plaintext path, and so is what is odd, but harmless. Nothing is changed, unless a repair is asked for, which deletes
+/// nothing. The vault must not be mounted.
 #[derive(Args)]
 pub struct CheckArgs {
     /// The vault
@@ -181,6 +182,17 @@ pub struct CheckArgs {
     /// Work with so many threads (default: as many as there are processors)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Put right what can be without losing anything: directories that a crash left empty and unusable get a new IV, or
+    /// their old one back if it is found; names of files that are gone, names that do not decrypt and what interrupted
+    /// runs left are moved to CIPHERDIR.set-aside. What is to be done is shown first. Damaged contents are not touched
+    #[arg(long)]
+    pub repair: bool,
+    /// Show what a repair would do, and do nothing
+    #[arg(long, requires = "repair")]
+    pub dry_run: bool,
+    /// Do not ask before the repair
+    #[arg(long, short = 'y', requires = "repair")]
+    pub yes: bool,
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
 }

@@ -4,6 +4,7 @@ mod amount;
 mod audit;
 mod backup;
 mod catalog;
+mod check;
 mod config;
 mod migrate;
 pub mod next_command;
@@ -13,13 +14,12 @@ pub use amount::{amount, count, duration, local};
 pub use audit::{audit_list, audit_summary, audit_verified};
 pub use backup::*;
 pub use catalog::*;
+pub use check::*;
 pub use config::*;
 pub use migrate::*;
 pub use restore::*;
 
-use strongroom_actions::{
-    CheckReport, Created, How, InUse, Info, Mounted, PassphraseChanged, Problem, Speed, Unmounted,
-};
+use strongroom_actions::{Created, How, InUse, Info, Mounted, PassphraseChanged, Speed, Unmounted};
 
 use crate::face::Style;
 
@@ -127,50 +127,6 @@ fn in_use(in_use: &InUse) -> String {
     by + &mounts.collect::<String>()
 }
 
-/// What a check found.
-pub fn checked(report: &CheckReport, style: Style) -> String {
-    let mut text = String::new();
-    for problem in &report.problems {
-        text.push_str(&listed(problem, |path| style.red(path)));
-    }
-    if !report.notes.is_empty() {
-        text.push_str(&format!("{}\n", style.bold("Noticed, and harmless:")));
-        for note in &report.notes {
-            text.push_str(&listed(note, str::to_owned));
-        }
-    }
-    if report.unlisted > 0 {
-        text.push_str(&format!("and {} more\n", report.unlisted));
-    }
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    let counted = [(report.files, "file"), (report.directories, "directory"), (report.symlinks, "symbolic link")];
-    let counted: Vec<_> = counted.into_iter().map(|(n, noun)| count(n, noun)).collect();
-    let holes = match report.hole_bytes {
-        0 => String::new(),
-        holes => format!(" and {} of holes", amount(holes)),
-    };
-    text.push_str(&format!(
-        "Checked {} in {}: {} authenticated{holes}.\n",
-        counted.join(", "),
-        report.cipher_dir.display(),
-        amount(report.bytes),
-    ));
-    text.push_str(&match report.damaged {
-        0 => "Nothing is damaged.\n".to_owned(),
-        n => format!(
-            "{} found. What is listed cannot be read; everything else can. Restore it from a backup.\n",
-            style.red(&count(n, "problem"))
-        ),
-    });
-    text
-}
-
-fn listed(problem: &Problem, paint: impl Fn(&str) -> String) -> String {
-    format!("{}\n    {}\n    on disk: {}\n", paint(&problem.path), problem.detail, problem.disk_path)
-}
-
 /// What this machine's ciphers do.
 pub fn speed(speed: &Speed) -> String {
     let mut text = String::new();
@@ -194,43 +150,4 @@ pub fn speed(speed: &Speed) -> String {
         speed.unlock_milliseconds
     ));
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report() -> CheckReport {
-        CheckReport {
-            cipher_dir: "/v".into(),
-            files: 1,
-            directories: 2,
-            symlinks: 0,
-            others: 0,
-            xattrs: 0,
-            bytes: 1500,
-            hole_bytes: 0,
-            damaged: 0,
-            problems: Vec::new(),
-            notes: Vec::new(),
-            unlisted: 0,
-        }
-    }
-
-    #[test]
-    fn a_clean_check_is_two_sentences() {
-        let text = checked(&report(), Style::PLAIN);
-        assert_eq!(
-            text,
-            "Checked 1 file, 2 directories, 0 symbolic links in /v: 1.5 KiB authenticated.\nNothing is damaged.\n"
-        );
-    }
-
-    #[test]
-    fn damage_is_listed_by_plaintext_path_with_the_path_on_disk() {
-        let problem = Problem { path: "/a/b".into(), disk_path: "x/y".into(), kind: "block", detail: "d".into() };
-        let text = checked(&CheckReport { damaged: 1, problems: vec![problem], ..report() }, Style::PLAIN);
-        assert!(text.starts_with("/a/b\n    d\n    on disk: x/y\n\nChecked "), "{text}");
-        assert!(text.contains("1 problem found."), "{text}");
-    }
 }

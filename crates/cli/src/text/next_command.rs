@@ -29,6 +29,20 @@ pub(super) fn migrate(verb: &str, data: &Path) -> String {
     command(CONFIG.get().map(PathBuf::as_path), STATE_DIR.get().map(PathBuf::as_path), verb, data)
 }
 
+/// `strongroom backup restore latest` of a single path, over what is there. The path is as it is shown, with odd bytes
+/// escaped, which the pattern understands.
+pub(super) fn restore_file(path: &str) -> String {
+    let config = CONFIG.get().map_or_else(String::new, |path| format!("--config {} ", word(&path.to_string_lossy())));
+    let mut pattern = String::new();
+    for c in path.trim_start_matches('/').chars() {
+        if "*?[]{}".contains(c) {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    format!("strongroom {config}backup restore latest --force --path {}", word(&pattern))
+}
+
 fn command(config: Option<&Path>, state_dir: Option<&Path>, verb: &str, data: &Path) -> String {
     let option = |name: &str, path: Option<&Path>| {
         path.map_or_else(String::new, |path| format!("{name} {} ", word(&path.to_string_lossy())))
@@ -49,6 +63,12 @@ fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_to_restore_is_one_word_and_means_itself_alone() {
+        let told = restore_file("/a b/[c]*");
+        assert_eq!(told, r"strongroom backup restore latest --force --path 'a b/\[c\]\*'");
+    }
 
     #[test]
     fn what_was_given_is_given_again_and_words_with_blanks_stay_one() {
