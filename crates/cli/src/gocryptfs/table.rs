@@ -109,8 +109,8 @@ pub static FLAGS: &[Flag] = &[
             "Options to be passed with fido2-assert -t",
         )
     },
-    switch("forcedecode", |_, _| (), "Obsolete, ignored for compatibility"),
     text("force_owner", |f, v| f.force_owner = given(v), "uid:gid pair to coerce ownership"),
+    switch("forcedecode", |_, _| (), "Obsolete, ignored for compatibility"),
     switch("fsck", |f, on| f.fsck = on, "Run a filesystem check on CIPHERDIR"),
     text("fsname", |f, v| f.fsname = given(v), "Override the filesystem name"),
     switch("fusedebug", |f, on| f.fusedebug = on, "Enable fuse library debug output"),

@@ -151,3 +151,146 @@ impl Reader {
 fn dashed(flag: &Flag) -> String {
     format!("--{}", flag.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Splits at blanks; `_` stands for one.
+    fn line(line: &str) -> Vec<OsString> {
+        line.split(' ').map(|word| word.replace('_', " ").into()).collect()
+    }
+
+    fn parsed(text: &str) -> Flags {
+        parse(&line(text)).unwrap_or_else(|failure| panic!("{text}: {failure}"))
+    }
+
+    fn refused(text: &str) -> String {
+        parse(&line(text)).expect_err(text).message.unwrap()
+    }
+
+    fn positional(text: &str) -> Vec<OsString> {
+        parsed(text).positional
+    }
+
+    #[test]
+    fn one_dash_is_as_good_as_two_and_flags_stand_anywhere() {
+        for text in ["g -ro c m -q", "g c -ro m --quiet", "g --ro -quiet c m", "g c m -ro=T -q=1"] {
+            let flags = parsed(text);
+            assert!(flags.ro && flags.quiet && !flags.debug, "{text}");
+            assert_eq!(flags.positional, ["c", "m"], "{text}");
+        }
+    }
+
+    #[test]
+    fn two_dashes_alone_end_the_flags_and_the_lists_of_o() {
+        assert_eq!(positional("g -q -- -ro --x -h"), ["-ro", "--x", "-h"]);
+        let flags = parsed("g -o ro -- c m");
+        assert!(!flags.ro);
+        assert_eq!(flags.positional, ["c", "m"]);
+    }
+
+    #[test]
+    fn the_last_list_of_o_is_put_in_front() {
+        let flags = parsed("g c m -o ro,nodev,fsname=x,,");
+        assert!(flags.ro && flags.nodev);
+        assert_eq!(flags.fsname, Some("x".into()));
+        let flags = parsed("g -o=ro c -o nodev m");
+        assert!(!flags.ro && flags.nodev);
+        assert_eq!(parsed("g c m -o fsname=x -fsname y").fsname, Some("y".into()));
+        assert_eq!(positional("g c m -o ,"), ["c", "m"]);
+    }
+
+    #[test]
+    fn two_dashes_and_an_o_are_a_flag_that_says_nothing() {
+        assert_eq!(positional("g --o ro c m"), ["c", "m"]);
+        assert!(!parsed("g --o=ro c m").ro);
+    }
+
+    #[test]
+    fn a_value_by_itself_gets_a_second_dash_and_one_behind_an_equals_sign_does_not() {
+        assert_eq!(parsed("g -extpass X -extpass -c d").extpass, ["X", "--c"]);
+        assert_eq!(parsed("g -extpass=X -extpass=-c d").extpass, ["X", "-c"]);
+    }
+
+    #[test]
+    fn a_list_has_what_its_first_name_gave_until_another_name_is_used() {
+        assert_eq!(parsed("g -e a -e b d").exclude, ["a", "b"]);
+        assert_eq!(parsed("g -e a -exclude b -exclude c d").exclude, ["b", "c"]);
+        assert_eq!(parsed("g -e a -exclude b -e c d").exclude, ["b", "c"]);
+        assert_eq!(parsed("g -exclude-wildcard a -ew b d").exclude_wildcard, ["b"]);
+        // Not split at commas, as version 2.3 does: there may be one in a name.
+        assert_eq!(parsed("g -e a,b d").exclude, ["a,b"]);
+    }
+
+    #[test]
+    fn an_empty_value_is_as_good_as_none() {
+        let flags = parsed("g -masterkey= -config= -extpass= -passfile= d");
+        assert_eq!((flags.masterkey, flags.config), (None, None));
+        assert!(flags.extpass.is_empty() && flags.passfile.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_help_is_helped_whatever_else_is_said() {
+        for text in ["g -h", "g -help", "g --help", "g --help=0", "g -version -h", "g c m -h -nope"] {
+            assert!(parsed(text).help, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_typed() {
+        let flags = parsed("g -scryptn=0x10 -longnamemax 100 -idle 1h30m -notifypid 17 -hkdf=false d");
+        assert_eq!((flags.scryptn, flags.longnamemax, flags.notifypid), (Some(16), 100, 17));
+        assert_eq!(flags.idle_nanoseconds, 5400 * 1_000_000_000);
+        assert!(!flags.hkdf && flags.raw64);
+        assert_eq!(parsed("g -i 1s d").idle(), Some(std::time::Duration::from_secs(1)));
+        assert_eq!(parsed("g d").idle(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_gocryptfs_tells_it() {
+        // Taken down from version 2.3.
+        for (text, why) in [
+            ("-nope", "unknown flag: --nope"),
+            ("-x=", "unknown flag: --x"),
+            ("-v", "unknown flag: --v"),
+            ("-V", "unknown flag: --V"),
+            ("--h", "unknown flag: --h"),
+            ("-h=1", "unknown flag: --h"),
+            ("-=x", "bad flag syntax: --=x"),
+            ("---x", "bad flag syntax: ---x"),
+            ("-masterkey", "flag needs an argument: --masterkey"),
+            ("-o", "flag needs an argument: --o"),
+            (
+                "-d=maybe",
+                r#"invalid argument "maybe" for "--d" flag: strconv.ParseBool: parsing "maybe": invalid syntax"#,
+            ),
+            (
+                "-scryptn x",
+                r#"invalid argument "x" for "--scryptn" flag: strconv.ParseInt: parsing "x": invalid syntax"#,
+            ),
+            (
+                "-longnamemax 300",
+                r#"invalid argument "300" for "--longnamemax" flag: strconv.ParseUint: parsing "300": value out of range"#,
+            ),
+            ("-idle 3", r#"invalid argument "3" for "--idle" flag: time: missing unit in duration "3""#),
+            ("-idle -1s", r#"invalid argument "--1s" for "--idle" flag: time: invalid duration "--1s""#),
+        ] {
+            let words = pretty(&line(&format!("gocryptfs {text}")));
+            let wanted = format!("Invalid command line: {words}: {why}. Try 'gocryptfs -help'.");
+            assert_eq!(refused(&format!("gocryptfs {text}")), wanted);
+        }
+        assert_eq!(refused("g a -o"), "The \"-o\" option requires an argument");
+        for text in ["g -o o,b c", "g -o=o c", "g -o -o c"] {
+            assert_eq!(refused(text), "You can't pass \"-o\" to \"-o\"");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_utf_8_is_passed_on_as_it_is() {
+        let path = OsStr::from_bytes(b"\xff\xfe");
+        let flags = parse(&["g".into(), OsString::from_vec(b"-config=\xff\xfe".to_vec()), path.into()]).unwrap();
+        assert_eq!(flags.config.unwrap().as_os_str(), path);
+        assert_eq!(flags.positional, [path]);
+    }
+}
