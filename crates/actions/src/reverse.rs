@@ -18,7 +18,7 @@ use strongroom_reverse::{Exclusions, View, ViewError, ViewOptions};
 use strongroom_tree::BadPattern;
 
 use crate::{
-    ActionError, Conf, ConfPlace, ControlPlace, ControlSocket, Mounted, PathTranslator, Unlock, mount::serve,
+    ActionError, Conf, ConfPlace, ControlPlace, ControlSocket, Mount, Mounted, PathTranslator, Unlock, mount::serve,
     open::cipher_dir,
 };
 
@@ -69,6 +69,11 @@ impl MountReverse {
             control: None,
             lingers: true,
         }
+    }
+
+    /// What came of it, as seen from another process than the one that serves the mount.
+    pub fn outcome(&self) -> Mounted {
+        Mount::new(self.dir.clone(), self.mountpoint.clone(), self.options.clone()).outcome()
     }
 }
 

@@ -5,12 +5,12 @@ use std::{fmt, io};
 use strongroom_actions::{
     ActionError, MountError, UmountError,
     backup::{ArchiveError, BackupError},
-    migrate::{HostError, MigrateError, Preview, State, Trouble},
+    migrate::{HostError, MigrateError, Refusal, State, Trouble},
     ready::LaunchError,
 };
 use strongroom_secret::SecretError;
 
-use crate::text::sentence;
+use crate::text::{next_command::migrate_again, sentence};
 
 /// What the passphrase of a vault is called that is backed up while it is not mounted.
 pub const VAULT_PASSPHRASE: &str = "passphrase of the vault";
@@ -178,7 +178,7 @@ impl From<ActionError> for Failure {
             ActionError::Secret(error) => return error.into(),
             ActionError::Umount(error) => return error.into(),
             ActionError::Migrate(error) => return error.into(),
-            ActionError::Refused(ref preview) => (Exit::NOT_MIGRATED, Some(hints(preview))),
+            ActionError::Refused(ref preview) => (Exit::NOT_MIGRATED, Some(hints(&preview.survey.refusals))),
             ActionError::CipherDir { ref source, .. } => (Exit::NO_VAULT, cipher_dir_hint(source)),
             ActionError::NotAVault(ref dir) => (
                 Exit::NO_VAULT,
@@ -210,6 +210,12 @@ impl From<ActionError> for Failure {
                 Exit::IN_USE,
                 Some("Unmount it first (strongroom umount MOUNTPOINT), or mount it everywhere with --shared-storage.".into()),
             ),
+            ActionError::NotForViews(_) => (
+                Exit::BAD_CONFIG,
+                Some("One that is: strongroom init --reverse DIR. The mount of a vault needs no --reverse.".into()),
+            ),
+            ActionError::View { .. } => (Exit::FAILURE, None),
+            ActionError::Exclusions { ref source, .. } => (Exit::USAGE, io_hint(source)),
             ActionError::Mount { ref source, .. } => (mount_exit(source), source.hint()),
             ActionError::NowhereAside { .. } => (
                 Exit::FAILURE,
@@ -278,7 +284,7 @@ impl From<ActionError> for Failure {
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
-        let make_room = || Some(format!("Make room there; then: {RESUME}"));
+        let make_room = || Some(format!("Make room there; then: {}", migrate_again("resume")));
         let is_full = error.is_full();
         let (exit, hint) = match error {
             MigrateError::Host(HostError { attempted, source, .. }) => {
@@ -288,51 +294,64 @@ impl From<MigrateError> for Failure {
             }
             _ if is_full && !matches!(error, MigrateError::NotCarried { .. }) => (Exit::PAUSED, make_room()),
             MigrateError::AlreadyOpen { .. } => {
-                (Exit::IN_USE, Some("See how far it is: strongroom migrate status; to go on: strongroom migrate resume".into()))
+                (Exit::IN_USE, Some(format!("See how far it is: {}; to go on: {}", migrate_again("status"), migrate_again("resume"))))
             }
-            MigrateError::Busy { .. } => (Exit::IN_USE, Some("See what it does: strongroom migrate status".into())),
+            MigrateError::Busy { .. } => (Exit::IN_USE, Some(format!("See what it does: {}", migrate_again("status")))),
             MigrateError::NoMigration { .. } => {
                 (Exit::NO_MIGRATION, Some("Check the path, and --state-dir if one was given when it began.".into()))
             }
             MigrateError::NotCarried { cause } => return not_carried(*cause),
             MigrateError::Held { .. } => (
                 Exit::BUSY,
-                Some(format!("Stop them, or name them with --service so that they are stopped; then: {RESUME}")),
+                Some(format!("Stop them, or name them with --service so that they are stopped; then: {}", migrate_again("resume"))),
             ),
             MigrateError::Forged { .. } | MigrateError::PlanChanged { .. } => (
                 Exit::NEEDS_OPERATOR,
                 Some("Somebody else wrote there. Nothing is erased or decrypted by it; docs/MIGRATION.md says how to go on.".into()),
             ),
             MigrateError::NotUndone { .. } | MigrateError::NeedsOperator { .. } => {
-                (Exit::NEEDS_OPERATOR, Some("See how it stands: strongroom migrate status".into()))
+                (Exit::NEEDS_OPERATOR, Some(format!("See how it stands: {}", migrate_again("status"))))
             }
             MigrateError::Different { .. } | MigrateError::Damaged { .. } => {
                 (Exit::DAMAGED, Some("Nothing was erased. If it happens again, suspect this machine's memory or disk.".into()))
             }
             MigrateError::TooLong { .. } => {
-                (Exit::PAUSED, Some(format!("Try when less is written: {RESUME}; or allow what it takes: {RESUME} --any-downtime")))
+                (Exit::PAUSED, Some(format!("Try when less is written: {0}; or allow what it takes: {0} --any-downtime", migrate_again("resume"))))
             }
-            MigrateError::Stopped { .. } => (Exit::PAUSED, Some(format!("To go on: {RESUME}"))),
-            MigrateError::BackedOut { .. } => (Exit::WENT_BACK, Some(format!("When the cause is gone: {RESUME}"))),
+            MigrateError::Stopped { .. } => (Exit::PAUSED, Some(format!("To go on: {}", migrate_again("resume")))),
+            MigrateError::BackedOut { .. } => (Exit::WENT_BACK, Some(format!("When the cause is gone: {}", migrate_again("resume")))),
             MigrateError::RolledBack { .. } => {
                 (Exit::WENT_BACK, Some("The vault is kept. When the cause is gone, begin anew.".into()))
             }
             MigrateError::NotNow { state, verb } => return not_now(state, verb),
-            MigrateError::Broken { ref why, .. } => {
-                let message = format!("{why}; nothing was changed");
-                let hint = "See how it stands: strongroom migrate status".to_owned();
-                return Failure::with(Exit::FAILURE, message, Some(hint));
-            }
-            MigrateError::TooSoon { .. } => {
-                (Exit::FAILURE, Some(format!("To go back: {ROLLBACK}; after that time: strongroom migrate finalize")))
-            }
+            MigrateError::Broken { invariant, ref why, .. } => return broken(invariant, why),
+            MigrateError::Refused { ref refusals } => (Exit::NOT_MIGRATED, Some(hints(refusals))),
+            MigrateError::TooSoon { .. } => (
+                Exit::NOT_MIGRATED,
+                Some(format!("To go back: {}; after that time: {}", migrate_again("rollback"), migrate_again("finalize"))),
+            ),
+            MigrateError::OutOfReach { .. } => (
+                Exit::REFUSED,
+                Some("To have them unlinked all the same, which is all that can be done here: --accept erase-grade-c".into()),
+            ),
             _ => (Exit::FAILURE, None),
         };
         Failure::with(exit, error, hint)
     }
 }
 
-const RESUME: &str = "strongroom migrate resume";
+/// What must be true before a step is not. That a check has not passed is a refusal like any other; all else is not as a step
+/// could have left it.
+fn broken(invariant: &str, why: &str) -> Failure {
+    let (exit, hint) = match invariant {
+        "I2" => {
+            let again = format!("See to it, and try again: {}", migrate_again("finalize"));
+            (Exit::NOT_MIGRATED, format!("{again}; or accept it without that check: --accept without-CHECK"))
+        }
+        _ => (Exit::NEEDS_OPERATOR, format!("See how it stands: {}", migrate_again("status"))),
+    };
+    Failure::with(exit, format!("{why}; nothing was changed"), Some(hint))
+}
 
 /// What cannot be done from where it is, in words. Where it is over, there is none that it could be done to.
 fn not_now(state: State, verb: &str) -> Failure {
@@ -341,14 +360,12 @@ fn not_now(state: State, verb: &str) -> Failure {
         State::Done => "it is finished, and the originals are erased",
         _ => {
             let message = format!("the migration cannot be {verb} now: it is at: {}", sentence(state));
-            return Failure::new(Exit::REFUSED, message).hint("See how far it is: strongroom migrate status");
+            return Failure::new(Exit::REFUSED, message).hint(format!("See how far it is: {}", migrate_again("status")));
         }
     };
     Failure::new(Exit::NO_MIGRATION, format_args!("there is no migration that could be {verb}: {how}"))
-        .hint("Nothing is to be done. Before another one is begun: strongroom migrate status")
+        .hint(format!("Nothing is to be done. Before another one is begun: {}", migrate_again("status")))
 }
-
-const ROLLBACK: &str = "strongroom migrate rollback";
 
 /// What kept changes from being carried back. It is as before, and is tried again by the same command, not by going on.
 fn not_carried(cause: MigrateError) -> Failure {
@@ -359,18 +376,19 @@ fn not_carried(cause: MigrateError) -> Failure {
     };
     let is_full = cause.is_full();
     let failure = Failure::from(cause);
+    let rollback = migrate_again("rollback");
     let (exit, hint) = match failure.exit {
-        _ if is_used => (Exit::BUSY, format!("Stop what uses it; then: {ROLLBACK}")),
+        _ if is_used => (Exit::BUSY, format!("Stop what uses it; then: {rollback}")),
         _ if is_obstructed => (
             Exit::DAMAGED,
             format!(
-                "To go back without that, which stays as it was at the cut-over: {ROLLBACK} --leave-obstacles; to keep \
+                "To go back without that, which stays as it was at the cut-over: {rollback} --leave-obstacles; to keep \
                  it, copy it from the mount first"
             ),
         ),
-        _ if is_full => (Exit::PAUSED, format!("Make room there; then: {ROLLBACK}")),
-        Exit::PAUSED => (Exit::PAUSED, format!("To go back: {ROLLBACK}")),
-        exit => (exit, format!("When the cause is gone: {ROLLBACK}")),
+        _ if is_full => (Exit::PAUSED, format!("Make room there; then: {rollback}")),
+        Exit::PAUSED => (Exit::PAUSED, format!("To go back: {rollback}")),
+        exit => (exit, format!("When the cause is gone: {rollback}")),
     };
     let message =
         format!("{}; nothing of the original was changed, and the services go on with the vault", failure.message);
@@ -389,8 +407,8 @@ fn of_host(attempted: &str, source: Box<dyn std::error::Error + Send + Sync>) ->
 }
 
 /// What to do about everything that was refused.
-fn hints(preview: &Preview) -> String {
-    let mut hints: Vec<_> = preview.survey.refusals.iter().map(|refusal| refusal.hint()).collect();
+fn hints(refusals: &[Refusal]) -> String {
+    let mut hints: Vec<_> = refusals.iter().map(|refusal| refusal.hint()).collect();
     hints.dedup();
     format!("{}.", hints.join("; "))
 }
@@ -603,6 +621,17 @@ mod tests {
         let failure = Failure::from(MigrateError::NotNow { state: State::RolledBack, verb: "rolled back" });
         assert_eq!(failure.exit, Exit::NO_MIGRATION);
         assert!(!failure.message.contains("RolledBack"), "{}", failure.message);
+    }
+
+    #[test]
+    fn what_finalize_refuses_has_codes_that_tell_it_from_a_failure() {
+        let exit = |error: MigrateError| Failure::from(error).exit;
+        let before = State::FinalizeIntent;
+        let broken = |invariant| MigrateError::Broken { invariant, before, why: "a check".into() };
+        assert_eq!(exit(broken("I2")), Exit::NOT_MIGRATED);
+        assert_eq!(exit(broken("I8")), Exit::NEEDS_OPERATOR);
+        assert_eq!(exit(broken("I10")), Exit::NEEDS_OPERATOR);
+        assert_eq!(exit(MigrateError::TooSoon { until: jiff::Timestamp::UNIX_EPOCH }), Exit::NOT_MIGRATED);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod migrate;
 pub mod mount;
 pub mod passphrase;
 pub mod pattern;
+pub mod reverse;
 
 use std::path::PathBuf;
 
@@ -74,8 +75,11 @@ pub struct InitArgs {
     /// Where the ciphertext is to be
     #[arg(value_name = "CIPHERDIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+    /// CIPHERDIR holds plaintext, and is to be seen encrypted by mount --reverse: only .gocryptfs.reverse.conf is added
+    #[arg(long)]
+    pub reverse: bool,
     /// How contents are encrypted
-    #[arg(long, value_enum, default_value = "aes-gcm")]
+    #[arg(long, value_enum, default_value = "aes-gcm", conflicts_with = "reverse")]
     pub cipher: CipherWord,
     /// How names are stored
     #[arg(long, value_enum, default_value = "encrypted")]

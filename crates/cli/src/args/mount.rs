@@ -10,7 +10,10 @@ use clap::{Args, ValueHint};
 use strongroom_actions::{MountOptions, parse_duration};
 use strongroom_secret::SecretRef;
 
-use super::passphrase::PassphraseArgs;
+use super::{
+    passphrase::PassphraseArgs,
+    reverse::{Reverse, ReverseArgs},
+};
 use crate::exit::{Exit, Failure};
 
 /// Mount a vault
@@ -21,7 +24,8 @@ use crate::exit::{Exit, Failure};
 #[command(after_long_help = "\
 Options for -o, as in /etc/fstab: ro, rw, allow_other, acl, noxattr, dev, suid, exec (and nodev, nosuid, noexec), idle=TIME,
 fsname=NAME, nonempty, shared_storage, direct_io, threads=N, passphrase_file=FILE, passphrase_command=COMMAND,
-passphrase_credential=NAME. A comma in a value is written \\, as is a backslash \\\\.
+passphrase_credential=NAME; and reverse, exclude=PATH, exclude_wildcard=PATTERN, exclude_from=FILE, one_file_system. A
+comma in a value is written \\, as is a backslash \\\\.
 
   /srv/vault  /srv/plain  fuse.strongroom  allow_other,passphrase_file=/etc/vault.key,_netdev  0  0")]
 pub struct MountArgs {
@@ -80,7 +84,20 @@ pub struct MountArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     #[command(flatten)]
+    reverse: ReverseArgs,
+    #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+/// What all of that comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// How to mount.
+    pub options: MountOptions,
+    /// Where the passphrase comes from.
+    pub source: SecretRef,
+    /// What is wanted of a view, if one is.
+    pub reverse: Option<Reverse>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -88,22 +105,28 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 impl MountArgs {
-    /// How to mount, and where the passphrase comes from. Long options go before `-o` lists.
-    pub fn settle(&self) -> Result<(MountOptions, SecretRef), Failure> {
+    /// What is to be done. Long options go before `-o` lists.
+    pub fn settle(&self) -> Result<Settled, Failure> {
         let mut options = MountOptions::default();
         let mut secrets = ListedSecret::default();
+        let mut reverse = Reverse::default();
         for list in &self.lists {
-            let applied = options.apply(list, &mut |name, value| secrets.takes(name, value));
+            let applied = options
+                .apply(list, &mut |name, value| secrets.takes(name, value) || reverse.takes(name, value));
             applied.map_err(|error| usage(format!("cannot use the mount options {list:?}: {error}")))?;
         }
         self.add_long_options(&mut options);
+        reverse.add(&self.reverse);
+        if reverse.is_needed() && !reverse.is_wanted {
+            return Err(usage("what is left out can only be said of an encrypted view: --reverse"));
+        }
         let source = match (self.passphrase.explicit(), secrets.found.as_slice()) {
             (Some(source), []) => source,
             (None, []) => self.passphrase.source(),
             (None, [source]) => source.clone(),
             _ => return Err(usage("the passphrase can come from one place only, but several are named")),
         };
-        Ok((options, source))
+        Ok(Settled { options, source, reverse: Some(reverse).filter(|reverse| reverse.is_wanted) })
     }
 
     fn add_long_options(&self, options: &mut MountOptions) {
@@ -159,7 +182,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn settled(arguments: &[&str]) -> Result<(MountOptions, SecretRef), Failure> {
+    fn settled(arguments: &[&str]) -> Result<Settled, Failure> {
         let line = ["strongroom", "mount", "/c", "/m"].iter().chain(arguments);
         match Cli::try_parse_from(line).unwrap().command {
             Command::Mount(mount) => mount.settle(),
@@ -196,8 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn a_view_is_asked_for_either_way() {
+        let long = settled(&["--reverse", "--exclude", "a", "--exclude-wildcard", "*.o", "--exclude-wildcard", "!b.o"]);
+        let listed = settled(&["-o", "reverse,exclude=a,exclude_wildcard=*.o", "-o", "exclude_wildcard=!b.o"]);
+        let long = long.unwrap();
+        assert_eq!(long.reverse.as_ref().unwrap().patterns, ["*.o", "!b.o"]);
+        assert_eq!(long, listed.unwrap());
+        assert_eq!(settled(&[]).unwrap().reverse, None);
+        assert_eq!(settled(&["-o", "exclude=a"]).unwrap_err().exit, Exit::USAGE);
+    }
+
+    #[test]
     fn what_mount_8_passes_on_is_understood() {
-        let (options, _) = settled(&["-o", "rw,nosuid,nodev,relatime,user=root,x-systemd.automount"])
+        let Settled { options, .. } = settled(&["-o", "rw,nosuid,nodev,relatime,user=root,x-systemd.automount"])
             .unwrap_or_else(|e| panic!("{}", e.message));
         assert_eq!(options, MountOptions::default());
     }
@@ -221,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_comma_in_a_listed_command_is_escaped() {
-        let (_, source) = settled(&["-o", r"passphrase_command=pass a\,b"]).unwrap();
+        let Settled { source, .. } = settled(&["-o", r"passphrase_command=pass a\,b"]).unwrap();
         assert_eq!(source, SecretRef::Command("pass a,b".into()));
     }
 }

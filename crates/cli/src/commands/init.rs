@@ -33,13 +33,14 @@ pub fn run(args: &InitArgs, settings: &Settings, face: Face) -> Result<Exit, Fai
         names: args.names.into(),
         long_name_max: args.long_name_max,
         scrypt_log_n: args.scrypt_log_n.or(settings.scrypt_log_n()),
+        reverse: args.reverse,
         ..Init::new(args.dir.clone())
     };
     let passphrase = || resolve(&args.passphrase.source(), &NewSecret, &format!("new {}", passphrase_of(&args.dir)));
     let (created, key) = strongroom_actions::init(&context, &request, passphrase)?;
     key.show(|recovery_key| {
         face.tell(&CreatedWithKey { created: &created, recovery_key }, |style| {
-            text::created(&created, recovery_key, style)
+            text::created(&created, args.reverse, recovery_key, style)
         })
     })?;
     Ok(Exit::OK)

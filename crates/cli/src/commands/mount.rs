@@ -5,13 +5,15 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use strongroom_actions::{Inherited, Mount, UmaskGuard, Unlock, harden, ready};
+use strongroom_actions::{
+    ActionError, Inherited, Mount, MountReverse, Mounted, Session, UmaskGuard, Unlock, harden, ready,
+};
 use strongroom_event::Observer;
 use strongroom_secret::{SecretRef, resolve};
 
 use super::passphrase_of;
 use crate::{
-    args::mount::MountArgs,
+    args::mount::{MountArgs, Settled},
     exit::{Exit, Failure},
     face::Face,
     log::Log,
@@ -20,8 +22,16 @@ use crate::{
 };
 
 pub fn run(args: &MountArgs, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
-    let (options, source) = args.settle()?;
-    let request = Mount::new(args.dir.clone(), args.mountpoint.clone(), options);
+    let Settled { options, source, reverse } = args.settle()?;
+    let (dir, mountpoint) = (args.dir.clone(), args.mountpoint.clone());
+    let request = match reverse {
+        None => Request::Vault(Mount::new(dir, mountpoint, options)),
+        Some(reverse) => Request::View(MountReverse {
+            exclude: reverse.exclude(),
+            one_file_system: reverse.one_file_system,
+            ..MountReverse::new(dir, mountpoint, options)
+        }),
+    };
     let notifier = ready::Notifier::from_env();
     match args.foreground || notifier.is_launched() {
         true => serve(&request, &source, face, notifier),
@@ -29,8 +39,37 @@ pub fn run(args: &MountArgs, face: Face, arguments: &[OsString]) -> Result<Exit,
     }
 }
 
+/// What is to be mounted.
+enum Request {
+    Vault(Mount),
+    View(MountReverse),
+}
+
+impl Request {
+    fn outcome(&self) -> Mounted {
+        match self {
+            Request::Vault(vault) => vault.outcome(),
+            Request::View(view) => view.outcome(),
+        }
+    }
+
+    fn passphrase(&self) -> String {
+        passphrase_of(match self {
+            Request::Vault(vault) => &vault.dir,
+            Request::View(view) => &view.dir,
+        })
+    }
+
+    fn mount(&self, unlock: Unlock<'_>, log: Arc<Log>) -> Result<(Session, Mounted), ActionError> {
+        match self {
+            Request::Vault(vault) => strongroom_actions::mount(vault, unlock, log),
+            Request::View(view) => strongroom_actions::mount_reverse(view, unlock, log),
+        }
+    }
+}
+
 /// The process at the terminal.
-fn launch(request: &Mount, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
+fn launch(request: &Request, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
     ready::launch(&arguments[1..])?;
     let mounted = request.outcome();
     face.tell(&mounted, |_| text::mounted(&mounted, false))?;
@@ -38,7 +77,7 @@ fn launch(request: &Mount, face: Face, arguments: &[OsString]) -> Result<Exit, F
 }
 
 /// The process that serves the mount.
-fn serve(request: &Mount, source: &SecretRef, face: Face, mut notifier: ready::Notifier) -> Result<Exit, Failure> {
+fn serve(request: &Request, source: &SecretRef, face: Face, mut notifier: ready::Notifier) -> Result<Exit, Failure> {
     let is_launched = notifier.is_launched();
     match mount_and_wait(request, source, face, &mut notifier) {
         Err(failure) if notifier.failed(failure.exit.code(), &failure.to_line()) => Ok(failure.exit),
@@ -54,7 +93,7 @@ fn serve(request: &Mount, source: &SecretRef, face: Face, mut notifier: ready::N
 }
 
 fn mount_and_wait(
-    request: &Mount,
+    request: &Request,
     source: &SecretRef,
     face: Face,
     notifier: &mut ready::Notifier,
@@ -62,9 +101,9 @@ fn mount_and_wait(
     let inherited = Inherited::find();
     let umask = UmaskGuard::new();
     harden();
-    let passphrase = || umask.around(|| resolve(source, &Terminal, &passphrase_of(&request.dir)));
+    let passphrase = || umask.around(|| resolve(source, &Terminal, &request.passphrase()));
     let log = Arc::new(Log::default());
-    let (session, mounted) = strongroom_actions::mount(request, Unlock::by_passphrase(passphrase), log.clone())?;
+    let (session, mounted) = request.mount(Unlock::by_passphrase(passphrase), log.clone())?;
     if notifier.is_launched() {
         inherited.close();
         log.go_to_background();

@@ -24,12 +24,16 @@ use strongroom_actions::{Created, How, InUse, Info, Mounted, PassphraseChanged, 
 use crate::face::Style;
 
 /// A vault was made; this is the only time its recovery key is seen.
-pub fn created(created: &Created, recovery_key: &str, style: Style) -> String {
+pub fn created(created: &Created, reverse: bool, recovery_key: &str, style: Style) -> String {
     let dir = created.cipher_dir.display();
     let key = style.bold(recovery_key);
     let (cipher, names) = (cipher(created.cipher), names(created.names));
+    let (made, options) = match reverse {
+        true => ("Made the configuration for an encrypted view of", "--reverse "),
+        false => ("Made a vault in", ""),
+    };
     format!(
-        "Made a vault in {dir}: contents are sealed with {cipher}, names are {names}.
+        "{made} {dir}: contents are sealed with {cipher}, names are {names}.
 
 Its recovery key, shown this once:
 
@@ -38,7 +42,7 @@ Its recovery key, shown this once:
 Whoever has it can open the vault without the passphrase, and without one of the two nobody can. Write it down and keep
 it apart from this machine.
 
-Next: strongroom mount {dir} MOUNTPOINT
+Next: strongroom mount {options}{dir} MOUNTPOINT
 "
     )
 }
