@@ -6,6 +6,7 @@
 mod arguments;
 mod backup;
 mod candidate;
+mod fsck;
 mod large;
 mod measure;
 mod migrate;
@@ -30,10 +31,14 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == "migrate") {
         return measure_migrations(words.split_off(1));
     }
+    if words.first().is_some_and(|word| word == "fsck") {
+        return measure_checks(words.split_off(1));
+    }
     let arguments = match Arguments::parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(reason) => {
-            eprintln!("{reason}\n\n{}\n\n{}\n\n{}", arguments::USAGE, backup::USAGE, migrate::USAGE);
+            let others = [backup::USAGE, migrate::USAGE, fsck::USAGE].join("\n\n");
+            eprintln!("{reason}\n\n{}\n\n{others}", arguments::USAGE);
             return ExitCode::from(2);
         }
     };
@@ -67,6 +72,18 @@ fn measure_migrations(words: Vec<String>) -> ExitCode {
         }
     };
     publish(&(table::machine() + &migrate::run(&arguments)), arguments.output.as_deref());
+    ExitCode::SUCCESS
+}
+
+fn measure_checks(words: Vec<String>) -> ExitCode {
+    let arguments = match fsck::Arguments::parse(words) {
+        Ok(arguments) => arguments,
+        Err(reason) => {
+            eprintln!("{reason}\n\n{}", fsck::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    publish(&(table::machine() + &fsck::run(&arguments)), arguments.output.as_deref());
     ExitCode::SUCCESS
 }
 
