@@ -231,6 +231,7 @@ fn path_if_any<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> R
 fn advice_word<S: serde::Serializer>(advice: &Advice, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match advice {
         Advice::Restore => "restore",
+        Advice::SetAttribute => "set-attribute",
         Advice::FindDirIv => "find-directory-iv",
         Advice::OpenByName => "open-by-name",
         Advice::NotOurs => "not-ours",

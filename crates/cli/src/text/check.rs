@@ -134,13 +134,14 @@ pub fn repaired(report: &RepairReport, style: Style) -> String {
 fn left(report: &RepairReport, style: Style) -> String {
     let mut text = String::new();
     for (advice, heading) in ADVICE {
-        let concerned: Vec<_> = report.left.iter().filter(|left| left.advice == advice).collect();
+        let mut concerned: Vec<_> = report.left.iter().filter(|left| left.advice == advice).map(help_for).collect();
+        concerned.dedup(); // a file may have several bad blocks
         if concerned.is_empty() {
             continue;
         }
         text.push_str(&format!("{}\n", style.bold(heading)));
-        for left in concerned.iter().take(MOST_LISTED) {
-            text.push_str(&format!("    {}\n", help_for(left)));
+        for line in concerned.iter().take(MOST_LISTED) {
+            text.push_str(&format!("    {line}\n"));
         }
         match concerned.len().saturating_sub(MOST_LISTED) {
             0 => {}
@@ -150,8 +151,9 @@ fn left(report: &RepairReport, style: Style) -> String {
     text
 }
 
-const ADVICE: [(Advice, &str); 5] = [
+const ADVICE: [(Advice, &str); 6] = [
     (Advice::Restore, "Not touched, for a backup can be restored over it (mount the vault first):"),
+    (Advice::SetAttribute, "Not touched, for only attributes are lost. Set them again, or take them from a backup:"),
     (
         Advice::FindDirIv,
         "Not touched, for its names need the gocryptfs.diriv that is lost. Put that file back from a copy of the cipher\n\
@@ -175,7 +177,7 @@ fn help_for(left: &LeftAsIs) -> String {
             format!("{} (on disk: {})", left.problem.path, left.problem.disk_path)
         }
         Advice::NotOurs => left.problem.disk_path.clone(),
-        Advice::Disk => format!("{}: {}", left.problem.path, left.problem.detail),
+        Advice::Disk | Advice::SetAttribute => format!("{}: {}", left.problem.path, left.problem.detail),
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Left {
 pub enum Advice {
     /// To restore the file from a backup.
     Restore,
+    /// To set the extended attribute again. Its file may be newer than any backup, and is sound.
+    SetAttribute,
     /// To put the directory's `gocryptfs.diriv` back from a copy of the cipher directory; or else to restore the directory
     /// from a backup. Without it the names in it are lost, so none of them is touched.
     FindDirIv,
@@ -149,7 +151,8 @@ fn advice(problem: &Problem) -> Option<Advice> {
     match problem.kind {
         DirIv | ForeignIv => Some(Advice::FindDirIv),
         LongName => Some(Advice::OpenByName),
-        Header | Block | Symlink | Xattr | Unreachable => Some(Advice::Restore),
+        Header | Block | Symlink | Unreachable => Some(Advice::Restore),
+        Xattr => Some(Advice::SetAttribute),
         Unreadable => Some(Advice::Disk),
         Name => Some(Advice::NotOurs),
         OddName | OrphanLongName | EmptyDirIv | Stub | Interrupted | Leftover => None,
