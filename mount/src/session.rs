@@ -41,6 +41,9 @@ pub struct Session {
     idle_watch: Option<Sender<()>>,
     /// Kept until the end, such as the lock on the cipher directory.
     held: Vec<Box<dyn Any + Send>>,
+    /// The kernel has let go of the mount. What is found at its mount point from now on is another one, even if it has the
+    /// same device number, which the kernel gives away again at once.
+    is_over: bool,
 }
 
 /// What [`Session::wait`] waits for.
@@ -88,8 +91,16 @@ impl Session {
         let (sender, ended) = channel();
         let unmounter = Unmounter::new(mountpoint.path(), sender.clone());
         report_end(server, sender)?;
-        let mut session =
-            Session { unmounter, ended, activity, observer, signals: None, idle_watch: None, held: Vec::new() };
+        let mut session = Session {
+            unmounter,
+            ended,
+            activity,
+            observer,
+            signals: None,
+            idle_watch: None,
+            held: Vec::new(),
+            is_over: false,
+        };
         if let Some(limit) = options.idle {
             session.watch_idleness(limit)?;
         }
@@ -135,6 +146,7 @@ impl Session {
     /// Waits until the mount has ended: unmounted, and its last user gone.
     pub fn wait(mut self) -> Result<End, MountError> {
         let ended = self.ended.recv();
+        self.is_over = matches!(ended, Ok(Ended::Served(_)));
         self.stop_watching();
         if let Ok(Ended::Served(Err(error))) = ended {
             return Err(MountError::Serving(error));
@@ -182,7 +194,9 @@ impl Termination {
 impl Drop for Session {
     fn drop(&mut self) {
         self.stop_watching();
-        // After `wait` there is nothing left to unmount.
+        if self.is_over {
+            return;
+        }
         if self.unmounter.unmount().or_else(|_| self.unmounter.unmount_lazily()).is_ok() {
             let _ = self.ended.recv();
         }

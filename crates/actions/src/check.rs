@@ -13,6 +13,7 @@ use strongroom_vault::{CheckOptions, RealBacking, Report, check as check_vault};
 
 use crate::{
     ActionError, Unlock,
+    company::patiently,
     open::{Conf, ConfPlace, take, unusable},
 };
 
@@ -126,7 +127,8 @@ pub fn check_as_mounted(
 
 /// Keeps repairs and changes of the vault out while it is looked at, as far as somebody else does not have it already.
 fn look_on(dir: &Path, observer: &dyn Observer) -> Result<Option<DirLock>, ActionError> {
-    match DirLock::shared(dir) {
+    let is_busy = |error: &LockError| matches!(error, LockError::Busy { .. });
+    match patiently(dir, is_busy, || DirLock::shared(dir)) {
         Ok(lock) => Ok(Some(lock)),
         Err(LockError::Unsupported { .. }) => Ok(None),
         Err(LockError::Busy { owner, .. }) => {

@@ -3,13 +3,17 @@
 //! Two mounts of one directory damage nothing as long as they do not write the same file at once, but the first one, which
 //! has the directory to itself as far as it knows, does not see what the second one does until its caches are dropped.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
 use strongroom_durable::DirLock;
 use strongroom_event::{Event, Observer};
 use strongroom_mount::mounts::{self, MountEntry};
 
 use crate::{ActionError, open::take};
+
+/// How often a vault is tried to be taken that a mount which just ended may have, and with which pause.
+const ATTEMPTS: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A vault that may be mounted.
 pub(crate) struct Taken {
@@ -22,7 +26,8 @@ pub(crate) struct Taken {
 /// Takes the vault; or, if what has it is a mount, says so and goes on without. Whoever checks, repairs or migrates it is not
 /// disturbed.
 pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) -> Result<Taken, ActionError> {
-    let owner = match take(dir, shared, observer) {
+    let is_busy = |error: &ActionError| matches!(error, ActionError::InUse { .. });
+    let owner = match patiently(dir, is_busy, || take(dir, shared, observer)) {
         Ok(lock) => return Ok(Taken { lock, in_company: false }),
         Err(ActionError::InUse { owner, .. }) => owner,
         Err(error) => return Err(error),
@@ -36,6 +41,23 @@ pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) ->
         dir.display()
     )));
     Ok(Taken { lock: None, in_company: true })
+}
+
+/// Tries to take the vault again for a moment, unless it is seen to be mounted. A mount that was just taken down keeps its
+/// directory until its process is gone, and scripts mount again at once.
+pub(crate) fn patiently<T, E>(
+    dir: &Path,
+    is_busy: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> Result<T, E>,
+) -> Result<T, E> {
+    let is_mounted = || mounts::list().is_ok_and(|mounts| mounts.iter().any(|mount| mount.is_of(dir)));
+    for _ in 0..ATTEMPTS {
+        match attempt() {
+            Err(error) if is_busy(&error) && !is_mounted() => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    attempt()
 }
 
 /// Where the owner has the directory mounted, in words, if that is what it is doing.

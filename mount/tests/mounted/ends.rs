@@ -314,3 +314,27 @@ fn sigterm_lets_open_files_be_finished_and_a_second_one_does_not() {
     assert!(file.sync_all().is_err() || file.write_all(b"x").and_then(|()| file.sync_all()).is_err());
     assert_eq!(fs::read_to_string(server.place.cipher().join("file")).unwrap(), "early, late");
 }
+
+#[test]
+fn a_session_that_has_ended_leaves_alone_what_was_mounted_in_its_place() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new();
+    let ended = place.session(&MountOptions::default());
+    let device = mounts::find(&place.mnt()).unwrap().unwrap().device;
+    sh(place.dir.path(), "umount mnt");
+    // The kernel gives a device number away again once it is free, which is the case when the next mount has it.
+    let mut next = place.session(&MountOptions::default());
+    for _ in 0..200 {
+        if mounts::find(&place.mnt()).unwrap().unwrap().device == device {
+            break;
+        }
+        drop(next);
+        sleep(Duration::from_millis(10));
+        next = place.session(&MountOptions::default());
+    }
+    assert_eq!(ended.wait().unwrap(), End::Unmounted);
+    assert!(is_mounted(&place));
+    drop(next);
+}

@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt, OsStringExt},
+    path::Path,
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use super::{
     background,
     exit::{Exit, Failure},
     flags::Flags,
+    go,
     order::absolute,
     password,
     say::Say,
@@ -36,6 +38,10 @@ pub fn run(flags: &Flags, say: &Arc<Say>) -> Result<(), Failure> {
     background::ready(flags, say, inherited);
     match session.wait() {
         Ok(End::Signal(_)) => Err(Failure::told(Exit::SIG_INT)),
+        Ok(End::Idle) => {
+            say.info(&format!("idleMonitor: filesystem idle; unmounting: {}", flags.mountpoint.display()));
+            Ok(())
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::new(Exit::OTHER, error)),
     }
@@ -151,25 +157,37 @@ fn control(path: &OsStr, umask: &UmaskGuard) -> ControlPlace {
 fn failure(error: ActionError) -> Failure {
     match error {
         ActionError::Mount { source, .. } => mount_failure(&source),
-        ActionError::Exclusions { .. } => Failure::new(Exit::EXCLUDE_ERROR, error),
+        ActionError::Exclusions { .. } => {
+            Failure::new(Exit::EXCLUDE_ERROR, format!("Error reading exclusion patterns: {error}"))
+        }
         ActionError::NotForViews(_) => {
             Failure::new(Exit::USAGE, "AES-SIV is required by reverse mode, but not enabled in the config file")
         }
-        ActionError::ControlSocket { .. } => Failure::new(Exit::CTL_SOCK, format!("ctlsock: {error}")),
+        ActionError::ControlSocket { path, source } => {
+            let why = go::reason(&source);
+            Failure::new(Exit::CTL_SOCK, format!("ctlsock: listen unix {}: bind: {why}", path.display()))
+        }
         error => error.into(),
     }
 }
 
 fn mount_failure(error: &MountError) -> Failure {
+    let invalid = |why: String| Failure::new(Exit::MOUNT_POINT, format!("Invalid mountpoint: {why}"));
+    let unsupported = |mountpoint: &Path, relation: &str, cipher_dir: &Path| {
+        let [mountpoint, cipher_dir] = [mountpoint, cipher_dir].map(|path| go::quote(path.as_os_str().as_bytes()));
+        let message = format!("Mountpoint {mountpoint} {relation} cipherdir {cipher_dir}, this is not supported");
+        Failure::new(Exit::MOUNT_POINT, message)
+    };
     match error {
-        MountError::NoMountpoint(_)
-        | MountError::NotADirectory(_)
-        | MountError::NotEmpty(_)
-        | MountError::IsCipherDir(_)
-        | MountError::InsideCipherDir { .. }
-        | MountError::ContainsCipherDir { .. }
-        | MountError::DeadMount(_)
-        | MountError::Unreadable { .. } => Failure::new(Exit::MOUNT_POINT, format!("Invalid mountpoint: {error}")),
+        MountError::NoMountpoint(path) => invalid(format!("stat {}: no such file or directory", path.display())),
+        MountError::NotADirectory(path) => invalid(format!("{} is not a directory", path.display())),
+        MountError::NotEmpty(path) => invalid(format!("directory {} not empty", path.display())),
+        MountError::IsCipherDir(path) => unsupported(path, "would shadow", path),
+        MountError::ContainsCipherDir { mountpoint, cipher_dir } => unsupported(mountpoint, "would shadow", cipher_dir),
+        MountError::InsideCipherDir { mountpoint, cipher_dir } => {
+            unsupported(mountpoint, "is contained in", cipher_dir)
+        }
+        MountError::DeadMount(_) | MountError::Unreadable { .. } => invalid(error.to_string()),
         MountError::AllowOtherForbidden => {
             let hint = "Have the line \"user_allow_other\" added to /etc/fuse.conf, or mount as root.";
             Failure::new(Exit::FUSE_NEW_SERVER, format!("fs.Mount failed: {error}\n{hint}"))
