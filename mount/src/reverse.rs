@@ -222,8 +222,13 @@ impl Operations for ReverseAdapter {
         let listing = self.listing(&open, offset)?;
         let Some((from, first)) = after_dots(open.node, offset, sink) else { return Ok(()) };
         for (next, entry) in (first..).zip(listing.entries().iter().skip(from)) {
-            // What cannot be looked at is listed all the same, as it is there; whoever looks is told why.
+            // What cannot be looked at is listed all the same, as it is there; whoever looks is told why. And a file with
+            // several names is looked up by the one that is used, as it gets its vectors from the first.
             let room = match self.view.entry_attr(&listing, entry) {
+                Ok(attr) if attr.links > 1 && attr.kind != strongroom_reverse::Kind::Directory => {
+                    self.view.forget(attr.node, 1);
+                    sink.entry(&entry.name, outer(entry.node), kind(entry.kind), next)
+                }
                 Ok(attr) => {
                     let room = sink.entry_with_attr(&entry.name, &self.shown(&attr), next);
                     if room == Room::Full {

@@ -6,7 +6,7 @@ use crate::candidate::Candidate;
 
 /// How to ask.
 pub const USAGE: &str = "strongroom-bench [OPTIONS]
-  --only GROUP[,GROUP]       large, siv, small, unpack (all)
+  --only GROUP[,GROUP]       large, siv, reverse, small, unpack (all)
   --at DIR                   measure under DIR; may be repeated (/dev/shm and target/bench)
   --candidates NAME[,NAME]   gocryptfs, strongroom, pass-through, bare (all)
   --size MIB                 size of large files (256)
@@ -22,6 +22,8 @@ pub enum Group {
     Large,
     /// One large file in a vault of AES-SIV.
     Siv,
+    /// One large file, seen encrypted.
+    Reverse,
     /// Thousands of small files.
     Small,
     /// A source tree from an archive.
@@ -45,7 +47,7 @@ impl Arguments {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let words: Vec<_> = words.collect();
         let mut arguments = Self {
-            groups: vec![Group::Large, Group::Siv, Group::Small, Group::Unpack],
+            groups: vec![Group::Large, Group::Siv, Group::Reverse, Group::Small, Group::Unpack],
             places: vec![],
             candidates: vec![Candidate::Gocryptfs, Candidate::Strongroom, Candidate::PassThrough, Candidate::Bare],
             size: 256 << 20,
@@ -90,6 +92,7 @@ fn group(name: &str) -> Result<Group, String> {
     match name {
         "large" => Ok(Group::Large),
         "siv" => Ok(Group::Siv),
+        "reverse" => Ok(Group::Reverse),
         "small" => Ok(Group::Small),
         "unpack" => Ok(Group::Unpack),
         _ => Err(format!("{name}: no such group")),

@@ -33,14 +33,26 @@ impl Candidate {
     /// Prepares `cipher_dir`.
     pub fn init(self, scratch: &Scratch, cipher_dir: &Path, group: Group) {
         let cipher = if group == Group::Siv { Cipher::AesSiv } else { Cipher::AesGcm };
-        if let Some(program) = self.format_matters() {
-            program.init(scratch, cipher_dir, &Format { cipher, names: Names::Encrypted, long_name_max: None });
+        let format = Format { cipher, names: Names::Encrypted, long_name_max: None };
+        match self.format_matters() {
+            Some(program) if group == Group::Reverse => program.init_reverse(scratch, cipher_dir, &format),
+            Some(program) => program.init(scratch, cipher_dir, &format),
+            None => {}
         }
     }
 
     /// The command that mounts in the foreground, if there is anything to mount.
-    pub fn mount_command(self, scratch: &Scratch, cipher_dir: &Path, mountpoint: &Path) -> Option<Command> {
+    pub fn mount_command(
+        self,
+        scratch: &Scratch,
+        cipher_dir: &Path,
+        mountpoint: &Path,
+        group: Group,
+    ) -> Option<Command> {
         match self {
+            Self::Gocryptfs | Self::Strongroom if group == Group::Reverse => {
+                Some(self.format_matters()?.mount_reverse_command(scratch, cipher_dir, mountpoint, &[]))
+            }
             Self::Gocryptfs | Self::Strongroom => {
                 Some(self.format_matters()?.mount_command(scratch, cipher_dir, mountpoint, &[]))
             }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use strongroom_tests::Random;
 
@@ -18,6 +18,21 @@ pub fn run(stage: &mut Stage, group: Group, arguments: &Arguments, records: &mut
         random_reads(stage, arguments, records);
         random_writes(stage, arguments, records);
     }
+}
+
+/// The plaintext is written where it lies, and read encrypted.
+pub fn run_reverse(stage: &mut Stage, arguments: &Arguments, records: &mut Records) {
+    write(&stage.aside("cipher").join("large"), arguments.size, 1 << 20);
+    let bytes = Amount::Bytes(arguments.size);
+    stage.cool();
+    stage.measure(records, "read, 1 MiB requests, cold", bytes, |root| read(&largest_in(root), 1 << 20));
+    stage.cool();
+    stage.measure(records, "read, 128 KiB requests, cold", bytes, |root| read(&largest_in(root), 128 << 10));
+}
+
+fn largest_in(root: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(root).unwrap().map(Result::unwrap);
+    entries.max_by_key(|entry| entry.metadata().unwrap().len()).expect("there is something").path()
 }
 
 fn sequential(stage: &mut Stage, arguments: &Arguments, records: &mut Records) {

@@ -111,12 +111,13 @@ fn measure_at(place: &Path, arguments: &Arguments) -> Records {
 }
 
 fn run(group: Group, candidate: Candidate, place: &Path, arguments: &Arguments, records: &mut Records) {
-    if group == Group::Siv && candidate.format_matters().is_none() {
+    if matches!(group, Group::Siv | Group::Reverse) && candidate.format_matters().is_none() {
         return;
     }
     let mut stage = Stage::set(candidate, group, place);
     match group {
         Group::Large | Group::Siv => large::run(&mut stage, group, arguments, records),
+        Group::Reverse => large::run_reverse(&mut stage, arguments, records),
         Group::Small => small::run(&mut stage, arguments, records),
         Group::Unpack => unpack::run(&mut stage, arguments, records),
     }

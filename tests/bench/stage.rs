@@ -73,7 +73,7 @@ impl Stage {
 
     fn mount(&mut self) {
         let (cipher_dir, mountpoint) = (self.scratch.dir("cipher"), self.scratch.dir("mount"));
-        let command = self.candidate.mount_command(&self.scratch, &cipher_dir, &mountpoint);
+        let command = self.candidate.mount_command(&self.scratch, &cipher_dir, &mountpoint, self.group);
         self.server = command.map(|command| Server::start(command, &mountpoint, self.scratch.path("server.log")));
     }
 

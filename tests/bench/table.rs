@@ -19,6 +19,7 @@ const WANTED: &[(Group, &str, f64)] = &[
     (Group::Large, "random 4 KiB writes", 3.0),
     (Group::Siv, "write, 1 MiB requests", 5.0),
     (Group::Siv, "read, 1 MiB requests, cold", 5.0),
+    (Group::Reverse, "read, 1 MiB requests, cold", 4.0),
     (Group::Small, "create, 4 KiB", 1.6),
     (Group::Small, "list and stat, cold", 2.5),
     (Group::Small, "ls -lR, cold", 2.5),
@@ -72,7 +73,11 @@ fn row(group: Group, line: &'static str, records: &Records, wishes_apply: bool) 
         (Some(other), Some(ours)) => format!("{:.2}", other.wall / ours.wall),
         _ => String::new(),
     };
-    let name = if group == Group::Siv { format!("AES-SIV: {line}") } else { line.to_owned() };
+    let name = match group {
+        Group::Siv => format!("AES-SIV: {line}"),
+        Group::Reverse => format!("reverse: {line}"),
+        _ => line.to_owned(),
+    };
     let mut out = format!("| {name} | {} | {} | {} ", speed(theirs), speed(ours), ratio(theirs));
     let wish = if wishes_apply { format!("{wish:.1}") } else { String::new() };
     let bare = best(Candidate::Bare);

@@ -119,6 +119,44 @@ impl Program {
         command
     }
 
+    /// Makes the configuration for an encrypted view of `plain_dir`. Views are sealed by AES-SIV, whatever `format` says.
+    pub fn init_reverse(self, scratch: &Scratch, plain_dir: &Path, format: &Format) {
+        let mut command = self.command();
+        match self {
+            Self::Strongroom => {
+                command.args(["init", "--reverse", "--scrypt-log-n", "10"]).args(&our_format(format)[2..])
+            }
+            Self::Gocryptfs => command
+                .args(["-init", "-reverse", "-q", "-scryptn", "10"])
+                .args(their_format(&Format { cipher: Cipher::AesGcm, ..*format })),
+        };
+        if let Some(max) = format.long_name_max {
+            let option = if self == Self::Strongroom { "--long-name-max" } else { "-longnamemax" };
+            command.args([option, &max.to_string()]);
+        }
+        let secret = if self == Self::Strongroom { "--passphrase-file" } else { "-passfile" };
+        run(command.arg(secret).arg(scratch.passphrase_file()).arg(plain_dir));
+    }
+
+    /// Mounts the encrypted view of `plain_dir` on `mountpoint` and returns when it answers.
+    #[track_caller]
+    pub fn mount_reverse(self, scratch: &Scratch, plain_dir: &Path, mountpoint: &Path, options: &[&str]) -> Server {
+        let command = self.mount_reverse_command(scratch, plain_dir, mountpoint, options);
+        Server::start(command, mountpoint, scratch.path("server.log"))
+    }
+
+    /// The command that mounts an encrypted view in the foreground.
+    pub fn mount_reverse_command(
+        self,
+        scratch: &Scratch,
+        plain: &Path,
+        mountpoint: &Path,
+        options: &[&str],
+    ) -> Command {
+        let reverse = if self == Self::Strongroom { "--reverse" } else { "-reverse" };
+        self.mount_command(scratch, plain, mountpoint, &[&[reverse], options].concat())
+    }
+
     /// Mounts `cipher_dir` on `mountpoint` and returns when it answers. `options` are the program's own.
     #[track_caller]
     pub fn mount(self, scratch: &Scratch, cipher_dir: &Path, mountpoint: &Path, options: &[&str]) -> Server {
