@@ -2,6 +2,7 @@
 
 Judged by tests/oracle/trees, which shares no code with the product.
 """
+import importlib.machinery
 import json
 import os
 import shlex
@@ -12,10 +13,13 @@ import sys
 import tempfile
 import time
 
+from .trap import Trap, is_possible
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-# Without what a shell would do to find python.
-ORACLE = [sys.executable, "-I", "-S", os.path.join(ROOT, "tests/oracle/trees")]
-JUDGE = shlex.join(ORACLE)
+ORACLE = os.path.join(ROOT, "tests/oracle/trees")
+# For a shell; and here, where starting it for each look would take longer than the look.
+JUDGE = shlex.join([sys.executable, ORACLE])
+trees = importlib.machinery.SourceFileLoader("trees", ORACLE).load_module()
 ORDERS = os.path.join(ROOT, "scripts/demo/orders")
 PATIENCE = 300
 # Exit codes that are promised.
@@ -40,14 +44,15 @@ class Case:
         self.outside = tempfile.mkdtemp(prefix="outside-")
         self.state, self.health, self.client = self.path("state"), [], None
         self.list, self.log = os.path.join(self.outside, "list"), os.path.join(self.outside, "acknowledged")
-        self.was_missed = False
+        self.was_missed, self.traps = False, []
         self.run_dir = os.path.join(self.outside, "run")
         os.mkdir(self.run_dir)
         if make:
             os.mkdir(self.data)
             make(self.data)
         else:
-            subprocess.run([*ORACLE, "few" if few else "make", self.data, str(seed)], check=True)
+            os.mkdir(self.data)
+            trees.Maker(self.data, seed, few).all()
         self.note()
         self.write("passphrase", "correct horse battery staple\n")
         self.orders_words = ["/usr/bin/env", f"ORDERS_RUN={self.run_dir}", f"ORDERS_DATA={self.data}", ORDERS]
@@ -86,8 +91,7 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
 
     def note(self):
         """What is there now is what has to be there."""
-        with open(self.list, "w") as out:
-            subprocess.run([*ORACLE, "list", self.data], stdout=out, check=True)
+        listed(self.data, self.list)
 
     def path(self, name):
         return os.path.join(self.at, name)
@@ -116,28 +120,59 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
                 "STRONGROOM_RUNTIME_DIR": os.path.join(self.outside, "runtime"),
                 "STRONGROOM_AUDIT_DIR": os.path.join(self.outside, "audit")}
 
-    def run(self, verb, *more, wrapped=(), expect=OK):
-        """Runs it to its end. `expect`: an exit code, several, or None for whatever comes."""
+    def run(self, verb, *more, wrapped=(), trapped=None, expect=OK):
+        """Runs it to its end. `expect`: an exit code, several, or None for whatever comes. `trapped`: the call, the how manieth
+        of it, and the signal that it gets there."""
         if verb == "encrypt" and not os.path.exists(os.path.join(self.vault, "gocryptfs.conf")):
             # A key that was written for a vault which never came to be.
             forget(self.path("recovery-key"))
-        done = subprocess.run([*wrapped, *self.command(verb, *more)], env=self.environment(), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE)
+        child, trap = self.launch([*wrapped, *self.command(verb, *more)], trapped, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = child.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            raise
+        finally:
+            trap.close() if trap else None
+        done = subprocess.CompletedProcess(child.args, child.returncode, out, err)
         allowed = expect if isinstance(expect, (tuple, list, set)) else (expect,)
         if expect is not None and done.returncode not in allowed:
             raise Failed(f"migrate {verb} gave {done.returncode}, not {expect}: {words_of(done)}")
         return done
 
+    def launch(self, words, trapped, **how):
+        """The process, and what has to be closed when it has ended."""
+        how = {"env": self.environment(), "stdin": subprocess.DEVNULL, **how}
+        if trapped is None:
+            return subprocess.Popen(words, **how), None
+        if not is_possible():
+            return subprocess.Popen([*inject(*trapped), *words], **how), None
+        child = subprocess.Popen(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *words], **how)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        try:
+            return child, Trap(child.pid, *trapped)
+        finally:
+            os.kill(child.pid, signal.SIGCONT)
+
     def hit(self, verb, call, number):
         """Runs it until it is killed at the so-manieth call of this name that its main thread makes."""
-        done = self.run(verb, wrapped=inject(call, number), expect=None)
+        done = self.run(verb, trapped=(call, number, signal.SIGKILL), expect=None)
         self.was_missed |= done.returncode != -signal.SIGKILL
         self.shows_all_or_refuses(between=call)
 
-    def start(self, verb, *more, wrapped=()):
+    def hit_again(self, call, number):
+        """Resumes, and is killed there, if it comes so far."""
+        self.run("resume", trapped=(call, number, signal.SIGKILL), expect=None)
+        self.shows_all_or_refuses(between=call)
+
+    def start(self, verb, *more, wrapped=(), trapped=None):
         """Runs it in the background."""
-        return subprocess.Popen([*wrapped, *self.command(verb, *more)], env=self.environment(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, stderr=open(os.path.join(self.outside, "said"), "a"))
+        child, trap = self.launch([*wrapped, *self.command(verb, *more)], trapped, stdout=subprocess.DEVNULL,
+                                  stderr=open(os.path.join(self.outside, "said"), "a"))
+        self.traps += [trap] if trap else []
+        return child
 
     def said(self):
         return open(os.path.join(self.outside, "said")).read()[-600:]
@@ -174,8 +209,7 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
             return True
 
     def differences(self, of=None):
-        done = subprocess.run([*ORACLE, "same", self.list, of or self.data], capture_output=True, text=True)
-        return None if done.returncode == 0 else (done.stdout + done.stderr).strip()
+        return differences(self.list, of or self.data)
 
     def shows_all_or_refuses(self, between=None):
         """I3: the whole data, or an empty directory in which nothing can be made, or a mount that is dead. `between`: the call
@@ -245,6 +279,8 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
         self.orders("check", self.data, self.log)
 
     def clear(self):
+        for trap in self.traps:
+            trap.close()
         if self.client and self.client.poll() is None:
             self.client.kill()
             self.client.wait()
@@ -258,6 +294,21 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
         subprocess.run(["chattr", "-R", "-f", "-i", self.at], capture_output=True)
         shutil.rmtree(self.at, ignore_errors=True)
         shutil.rmtree(self.outside, ignore_errors=True)
+
+
+def listed(directory, path):
+    """Writes down what is there, for `differences`."""
+    with open(path, "w") as out:
+        for name, fact in trees.describe(directory).items():
+            print(json.dumps({"path": name, **fact}), file=out)
+
+
+def differences(path, directory):
+    """In what the directory is not what was written down, or why that cannot be seen; None if it is the same."""
+    try:
+        return "\n".join(list(trees.differences(trees.load(path), trees.describe(directory)))[:40]) or None
+    except OSError as error:
+        return str(error)
 
 
 def small(count=40, size=20000, large=0):
@@ -282,9 +333,9 @@ def words_of(done):
     return " | ".join(said[-3:] or lines[-3:])
 
 
-def inject(call, number, what="KILL"):
+def inject(call, number, what):
     """A signal at the so-manieth call of this name that the main thread makes."""
-    return ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal={what}:when={number}"]
+    return ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal={int(what)}:when={number}"]
 
 
 def until(condition, what, seconds=60):

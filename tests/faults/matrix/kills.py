@@ -4,15 +4,17 @@ import collections
 import os
 import re
 import shutil
-import subprocess
+import signal
 
-from .case import NO_MIGRATION, OK, ORACLE, Case, Failed, NotHit, inject, words_of
+from .case import NO_MIGRATION, OK, Case, Failed, NotHit, differences, listed, words_of
 
 # What changes something that survives the process. The bulk of the copying is done by other threads, at random times.
 CALLS = ["fsync", "fdatasync", "syncfs", "renameat2", "renameat", "rename", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
          "fchmod", "fchmodat", "ioctl", "fsetxattr", "setxattr", "linkat", "umount2", "mount", "pwrite64", "ftruncate",
          "fallocate", "execve", "utimensat", "symlinkat", "fchown", "fchownat"]
 WAYS = ["resume", "rollback", "twice", "back"]
+# Where something was found once, or beside it: a sample has these, too.
+FOUND = [("fsync", 46), ("unlink", 1), ("utimensat", 12)]
 
 
 def groups(matrix):
@@ -23,7 +25,8 @@ def groups(matrix):
 
 def encrypting(matrix):
     points = matrix.points("encrypt")
-    for index, (call, number) in enumerate(matrix.share(points, 12)):
+    share = matrix.share(points, 12) + (FOUND if matrix.sample else [])
+    for index, (call, number) in enumerate(share):
         for way in [WAYS[index % 4]] if matrix.is_partial else WAYS:
             yield f"{call} {number} {way}", lambda c=call, n=number, w=way: kill_encrypt(matrix, c, n, w)
 
@@ -70,8 +73,7 @@ def kill_encrypt(matrix, call, number, way):
             case.is_whole(mounted=False)
         else:
             if way == "twice":
-                case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-                case.shows_all_or_refuses(between=call)
+                case.hit_again(call, max(1, number // 2))
             resumed(case)
             if way == "back":
                 case.run("rollback")
@@ -138,8 +140,7 @@ def guarded(case):
             out.write(os.urandom(70000))
         shutil.copy2(os.path.join(guard, name), os.path.join(case.data, "shared " + name))
     case.note()
-    with open(os.path.join(case.outside, "guard"), "w") as out:
-        subprocess.run([*ORACLE, "list", guard], stdout=out, check=True)
+    listed(guard, os.path.join(case.outside, "guard"))
     moment = os.stat(case.data)
     for name in ("one", "two"):
         os.unlink(os.path.join(case.data, "shared " + name))
@@ -149,10 +150,9 @@ def guarded(case):
 
 
 def nothing_beside_was_touched(case):
-    done = subprocess.run([*ORACLE, "same", os.path.join(case.outside, "guard"), os.path.join(case.at, "beside")],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failed(f"what lies beside the originals was changed: {done.stdout.strip()}")
+    found = differences(os.path.join(case.outside, "guard"), os.path.join(case.at, "beside"))
+    if found:
+        raise Failed(f"what lies beside the originals was changed: {found}")
 
 
 def finalized(case):
@@ -162,7 +162,7 @@ def finalized(case):
 
 def interrupted(case):
     """An encryption that ended while it was at the fence."""
-    case.run("encrypt", wrapped=inject("renameat2", 6), expect=None)
+    case.run("encrypt", trapped=("renameat2", 6, signal.SIGKILL), expect=None)
 
 
 PREPARED = {"encrypt": lambda case: None, "rollback": written, "finalize": guarded, "decrypt": finalized, "resume": interrupted}
@@ -172,8 +172,7 @@ def again(case, verb, call, number, twice):
     """Killed, and maybe killed while it is resumed; then resumed."""
     case.hit(verb, call, number)
     if twice:
-        case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-        case.shows_all_or_refuses(between=call)
+        case.hit_again(call, max(1, number // 2))
     done = case.run("resume", expect=None)
     if done.returncode not in (OK, NO_MIGRATION):
         raise Failed(f"resume gave {done.returncode}: {words_of(done)}")
@@ -231,8 +230,7 @@ def kill_resume(matrix, call, number, twice):
         interrupted(case)
         case.hit("resume", call, number)
         if twice:
-            case.run("resume", wrapped=inject(call, max(1, number // 2)), expect=None)
-            case.shows_all_or_refuses(between=call)
+            case.hit_again(call, max(1, number // 2))
         resumed(case)
         was_hit(case)
     finally:

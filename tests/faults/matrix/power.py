@@ -2,12 +2,13 @@
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
 import time
 
-from .case import Case, Failed, NotHit, end, end_servers, inject, unmount_below, words_of
+from .case import Case, Failed, NotHit, end, end_servers, unmount_below, words_of
 
 SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
 
@@ -34,10 +35,10 @@ def power_case(matrix, kind, call, number):
     case = None
     try:
         case = Case(matrix.binary, disk, few=True)
-        os.sync()
-        child = case.start("encrypt", wrapped=inject(call, number, "STOP"))
-        stopped = wait_stopped(child)
-        was_missed = not stopped and child.poll() is not None
+        subprocess.run(["sync", "-f", disk], check=True)  # and not what everybody else has to write
+        child = case.start("encrypt", trapped=(call, number, signal.SIGSTOP))
+        stopped = (wait_trapped if case.traps else wait_stopped)(child)
+        was_missed = not stopped
         root = os.open(disk, os.O_RDONLY)
         fcntl.ioctl(root, SHUTDOWN, struct.pack("I", 2))
         os.close(root)
@@ -73,6 +74,17 @@ def reboot(case):
         shutil.rmtree(case.vault, ignore_errors=True)
         case.run("encrypt")
     case.is_whole(mounted=True)
+
+
+def wait_trapped(child):
+    """The process, once it is stopped; nothing if it has ended."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found:
+            return [child.pid] if found.si_code == os.CLD_STOPPED else []
+        time.sleep(0.02)
+    return []
 
 
 def wait_stopped(child):
