@@ -7,7 +7,8 @@ use strongroom_secret::SecretError;
 
 use super::go;
 
-/// How this process ends, in gocryptfs's numbers.
+/// How this process ends, in gocryptfs's numbers. Those are missing that have no cause here: 18 is for programs without
+/// OpenSSL, 25 for profilers, and the runtime of Rust sees to it that there is a standard output (30).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(u8);
 
@@ -27,15 +28,12 @@ impl Exit {
     pub const MASTER_KEY: Exit = Exit(14);
     pub const SIG_INT: Exit = Exit(15);
     pub const FORK_CHILD: Exit = Exit(17);
-    pub const OPENSSL: Exit = Exit(18);
     pub const FUSE_NEW_SERVER: Exit = Exit(19);
     pub const CTL_SOCK: Exit = Exit(20);
     pub const WRITE_CONF: Exit = Exit(24);
-    pub const PROFILER: Exit = Exit(25);
     pub const FSCK_ERRORS: Exit = Exit(26);
     pub const DEPRECATED_FS: Exit = Exit(27);
     pub const EXCLUDE_ERROR: Exit = Exit(29);
-    pub const DEV_NULL: Exit = Exit(30);
     pub const FIDO2_ERROR: Exit = Exit(31);
 
     /// As another process ended that did the work.

@@ -48,13 +48,13 @@ pub fn short() {
     say::out(&format!("{}\n\n{USAGE}\n{COMMON}", version::line()));
 }
 
-/// `-hh`
+/// `-hh`. The list goes to standard error, where gocryptfs's library puts it.
 pub fn long() {
     let left: Vec<_> = FLAGS.iter().map(left).collect();
     let width = left.iter().map(String::len).max().unwrap_or(0);
     let lines = FLAGS.iter().zip(left).map(|(flag, left)| format!("{left:width$}   {}", right(flag)));
-    let options = lines.collect::<Vec<_>>().join("\n");
-    say::out(&format!("{}\n\n{USAGE}\n{NOTES}\n\nOptions:\n{options}", version::line()));
+    say::out(&format!("{}\n\n{USAGE}\n{NOTES}\n\nOptions:", version::line()));
+    say::err(&lines.collect::<Vec<_>>().join("\n"));
 }
 
 fn left(flag: &Flag) -> String {

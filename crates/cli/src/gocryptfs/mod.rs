@@ -6,7 +6,6 @@ mod exit;
 mod fido2;
 mod flags;
 mod fsck;
-mod glob;
 mod go;
 mod help;
 mod info;

@@ -9,10 +9,12 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use strongroom_actions::NamePattern;
+
 use super::{
     exit::{Exit, Failure},
     flags::Flags,
-    glob, go,
+    go,
     say::Say,
     words,
 };
@@ -37,7 +39,7 @@ pub fn refuse_conflicts(flags: &Flags) -> Result<(), Failure> {
     if flags.idle_nanoseconds < 0 {
         return Err(usage("Idle timeout cannot be less than 0"));
     }
-    if let Some(pattern) = flags.badname.iter().find(|pattern| !glob::is_valid(pattern.as_bytes())) {
+    if let Some(pattern) = flags.badname.iter().find(|pattern| !is_pattern(pattern)) {
         let pattern = go::quote(pattern.as_bytes());
         return Err(usage(format!("-badname: invalid pattern {pattern} supplied")));
     }
@@ -83,6 +85,10 @@ pub fn count(flags: &Flags, say: &Say, arguments: &[OsString]) -> Result<(), Fai
         1 => Ok(()),
         _ => Err(usage("At most one of -info, -init, -passwd, -fsck is allowed")),
     }
+}
+
+fn is_pattern(text: &OsStr) -> bool {
+    NamePattern::parse(&text.to_string_lossy()).is_ok()
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
@@ -143,6 +149,18 @@ mod tests {
             ("1:2:3", "force_owner: Unable to parse GID 2:3 as positive integer"),
         ] {
             assert_eq!(owner(OsStr::new(text)).unwrap_err().message.unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn patterns_are_taken_and_refused_as_go_does() {
+        for good in ["", "*", "a?b", "[a]", "[^a-z]*", "\\[", "[\\]]", "[a-c\\-]", "[\u{e9}]", "a]", "*[a]*"] {
+            assert!(is_pattern(OsStr::new(good)), "{good}");
+        }
+        for bad in
+            ["[", "a[", "a[]b]", "a\\", "[]", "[^]", "[a", "[a-]", "[-a]", "[a-b", "[\\", "[a\\", "[]a]", "[a-b-c]"]
+        {
+            assert!(!is_pattern(OsStr::new(bad)), "{bad}");
         }
     }
 

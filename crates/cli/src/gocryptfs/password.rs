@@ -238,9 +238,10 @@ fn from_stdin(what: &str, say: &Say) -> Result<Passphrase, Failure> {
 }
 
 fn from_terminal(what: &str) -> Result<Passphrase, Failure> {
-    let _ = write!(io::stderr(), "{what}: ");
     let line = {
         let _quiet = Quiet::begin().map_err(|error| not_typed(&go::reason(&error)))?;
+        // Not earlier: whoever sees it types, and would be seen typing.
+        let _ = write!(io::stderr(), "{what}: ");
         read_line(&mut Unbuffered)
     };
     let _ = writeln!(io::stderr());

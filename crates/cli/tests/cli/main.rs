@@ -3,6 +3,7 @@
 
 mod check;
 mod crash;
+mod gocryptfs;
 mod init;
 mod mount;
 mod passwd;

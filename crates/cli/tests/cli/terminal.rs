@@ -7,7 +7,7 @@ use std::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,17 +15,21 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::support::Place;
 
 /// The program at a terminal, and the person's side of it.
-struct AtTerminal {
+pub struct AtTerminal {
     child: Child,
     terminal: File,
     shown: String,
 }
 
 impl AtTerminal {
-    fn start(place: &Place, arguments: &[&str]) -> Self {
-        let (ours, theirs) = pseudo_terminal();
+    pub fn start(place: &Place, arguments: &[&str]) -> Self {
         let mut command = place.command(arguments);
         command.env("TERM", "xterm").env_remove("NO_COLOR");
+        Self::run(command)
+    }
+
+    pub fn run(mut command: Command) -> Self {
+        let (ours, theirs) = pseudo_terminal();
         command.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap()).stderr(Stdio::from(theirs));
         // SAFETY: both calls are async-signal-safe and touch nothing of this process.
         unsafe {
@@ -42,7 +46,7 @@ impl AtTerminal {
     }
 
     /// Waits until the program shows this.
-    fn wait_for(&mut self, text: &str) -> &mut Self {
+    pub fn wait_for(&mut self, text: &str) -> &mut Self {
         while !self.shown.contains(text) {
             assert!(self.read_more(), "{text:?} was never shown, but {:?}", self.shown);
         }
@@ -63,12 +67,12 @@ impl AtTerminal {
         len > 0
     }
 
-    fn type_in(&mut self, keys: &str) -> &mut Self {
+    pub fn type_in(&mut self, keys: &str) -> &mut Self {
         self.terminal.write_all(keys.as_bytes()).unwrap();
         self
     }
 
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         while self.read_more() {}
         (self.child.wait().unwrap().code(), self.shown)
     }
