@@ -141,6 +141,17 @@ pub trait Mounter {
     fn prepare(&self, plan: &Plan) -> Result<(), HostError>;
     /// Mounts it through what was prepared, and has it mounted at boot from now on.
     fn mount(&self, plan: &Plan) -> Result<(), HostError>;
+    /// The same, when the vault is the truth already and its data have to come back: what is to give the passphrase at boot
+    /// may not be able to any more, as the passphrase was changed. Then it is mounted with the one that is given now, and
+    /// the operator is told what to mend.
+    fn remount(&self, plan: &Plan) -> Result<(), HostError> {
+        self.mount(plan)
+    }
+    /// Whether the mount would be gone when it is taken away, as far as others than these processes are concerned: a copy in a
+    /// mount namespace of somebody's own goes on with its server. To be asked before services are stopped.
+    fn refuse_copies(&self, _plan: &Plan, _of_services: &[u32]) -> Result<(), HostError> {
+        Ok(())
+    }
     /// Unmounts it.
     fn umount(&self, plan: &Plan) -> Result<(), HostError>;
     /// What is mounted there.
@@ -177,6 +188,8 @@ pub enum Trouble {
     Damaged,
     /// Somebody else uses it.
     Busy,
+    /// It was to stop, and nothing was done.
+    Stopped,
     /// All else.
     Other,
 }

@@ -18,6 +18,7 @@ mod dressing;
 mod layout;
 mod listing;
 mod staging;
+mod stoppable;
 
 use std::{
     collections::BTreeSet,
@@ -40,6 +41,7 @@ pub(crate) use dressing::{hex, is_same_meta, unhex, within};
 use layout::{Layout, layout};
 pub(crate) use listing::{Contents, list};
 use staging::{Obstacles, Staging, joined};
+pub(crate) use stoppable::{IsToStop, Stoppable};
 
 use crate::{Accepted, MigrateError, Place, Plan, Staged, State};
 
@@ -54,7 +56,7 @@ pub struct Porter<'a> {
     /// Who watches.
     pub observer: &'a dyn Observer,
     /// Whether to stop; everything is as it was then.
-    pub is_to_stop: &'a (dyn Fn() -> bool + Sync),
+    pub is_to_stop: IsToStop<'a>,
 }
 
 /// The original of a migration, to which changes are carried.
@@ -103,12 +105,42 @@ impl<'a> Carry<'a> {
     pub fn preview(&self, now: &dyn Source) -> Result<Carrying, MigrateError> {
         let original = LocalTree::open(&self.original)?;
         let everything = Filter::everything();
-        let was = list(&original, &everything).map_err(uncopied)?;
-        let now = match list(now, &everything) {
-            Ok(entries) => entries,
-            Err(failed) => return Ok(Carrying::unreadable(&failed)),
+        let was = list(&self.stoppable(&original), &everything);
+        let now = list(&self.stoppable(now), &everything);
+        self.stop_if_told()?;
+        Ok(match now {
+            Ok(now) => by_times(&was.map_err(uncopied)?, &now),
+            Err(failed) => Carrying::unreadable(&failed),
+        })
+    }
+
+    /// Looks, while programs still use the vault, whether all that was changed could be carried; nothing is changed. What comes
+    /// up only later is found when it is carried.
+    pub fn rehearse(&self, now: &dyn Source) -> Result<(), MigrateError> {
+        let Porter { workers, observer, .. } = self.porter;
+        let original = LocalTree::open(&self.original)?;
+        let (original, vault) = (self.stoppable(&original), &self.stoppable(now));
+        let everything = Filter::everything();
+        let (was, now) = (list(&original, &everything), list(vault, &everything));
+        self.stop_if_told()?;
+        let damaged = |error: &TreeError| error.source.raw_os_error() == Some(libc::EIO);
+        let (was, now) = match (was, now) {
+            (Ok(was), Ok(now)) => (was, without_sockets(now).0),
+            (_, Err(failed)) if failed.iter().any(damaged) => {
+                let unreadable = failed.into_iter().filter(damaged).collect();
+                return Attempt::default().leave(Obstacles { unreadable, ..Obstacles::default() }, false);
+            }
+            // It is in use: what is there for a moment only is no obstacle.
+            _ => return Ok(()),
         };
-        Ok(by_times(&was, &now))
+        let contents = Contents::look((&original, &was), (vault, &now), &BTreeSet::new(), workers, observer);
+        let layout = layout(&was, &now, &|now, was| contents.are_same(now, was))?;
+        self.stop_if_told()?;
+        let total = layout.pieces.iter().map(|piece| now[piece.entry].len()).sum();
+        observer.observe(&Event::Phase { name: "reading what changed", total: Some(total) });
+        let obstacles = self.staging()?.rehearse(&layout, &now, vault)?;
+        self.stop_if_told()?;
+        if obstacles.is_empty() { Ok(()) } else { Attempt::default().leave(obstacles, false) }
     }
 
     /// After a kill: takes back what was not committed. Whether it had been committed; `committed` is called then, before
@@ -159,8 +191,11 @@ impl<'a> Carry<'a> {
     fn attempt(&self, vault: &dyn Source, fresh: Fresh<'_>, attempt: &Attempt) -> Result<Ended, MigrateError> {
         let filter = Filter::everything().without(attempt.left.iter().cloned());
         let original = LocalTree::open(&self.original)?;
-        let was = list(&original, &filter).map_err(uncopied)?;
-        let (now, sockets) = match list(vault, &filter) {
+        let (original, vault) = (self.stoppable(&original), &self.stoppable(vault));
+        let (was, now) = (list(&original, &filter), list(vault, &filter));
+        self.stop_if_told()?;
+        let was = was.map_err(uncopied)?;
+        let (now, sockets) = match now {
             Ok(now) => without_sockets(now),
             Err(unreadable) => return Ok(Ended::Obstructed(Obstacles { unreadable, ..Obstacles::default() })),
         };
@@ -169,6 +204,7 @@ impl<'a> Carry<'a> {
         let contents = Contents::look((&original, &was), (vault, &now), &attempt.doubted, workers, observer);
         let has_content_of = |now: &RelPath, was: &RelPath| contents.are_same(now, was);
         let layout = layout(&was, &now, &has_content_of)?;
+        self.stop_if_told()?;
         let carrying =
             Carrying::between(&was, &now, &has_content_of, &|was, now, kind| self.is_dressed(was, now, kind));
         match self.change(vault, fresh, &filter, (&was, &now), &layout) {
@@ -214,7 +250,8 @@ impl<'a> Carry<'a> {
         let mount = fresh()?;
         let (original, vault) = (LocalTree::open(&self.original)?, LocalTree::open(mount.path())?);
         let comparison = Comparison { workers, ..Comparison::default() };
-        let mut found = compare(&original, &vault, filter, &comparison, observer);
+        let mut found = compare(&self.stoppable(&original), &self.stoppable(&vault), filter, &comparison, observer);
+        self.stop_if_told()?;
         found.retain(|difference| !matches!(&difference.what, What::Xattr(name) if self.dropped.contains(name)));
         drop((original, vault));
         mount.end()?;
@@ -329,6 +366,10 @@ impl<'a> Carry<'a> {
             meta
         };
         is_same_meta(&kept(was), &kept(now), kind)
+    }
+
+    fn stoppable<'t>(&'t self, tree: &'t dyn Source) -> Stoppable<'t> {
+        Stoppable { tree, is_to_stop: self.porter.is_to_stop }
     }
 
     fn stop_if_told(&self) -> Result<(), MigrateError> {

@@ -17,7 +17,10 @@ use strongroom_durable::{PathError, sync_dir};
 use strongroom_event::{Event, Observer};
 use strongroom_tree::{Content, Entry, Kind, LocalSink, Look, Planting, RelPath, Sink, Source, TreeError};
 
-use super::layout::{Layout, Origin, Piece};
+use super::{
+    layout::{Layout, Origin, Piece},
+    stoppable::IsToStop,
+};
 use crate::MigrateError;
 
 /// Where pieces are made.
@@ -30,8 +33,11 @@ pub(super) struct Staging<'a> {
     pub name: RelPath,
     pub workers: usize,
     pub observer: &'a dyn Observer,
-    pub is_to_stop: &'a (dyn Fn() -> bool + Sync),
+    pub is_to_stop: IsToStop<'a>,
 }
+
+/// Bytes read at once.
+const PIECE: usize = 1 << 20;
 
 /// What could not be staged.
 #[derive(Debug, Default)]
@@ -101,6 +107,38 @@ impl Staging<'_> {
         Ok(())
     }
 
+    /// What would be in the way of [`Staging::make`], as far as that can be told while programs still write to `vault`: what
+    /// is damaged, and what there is no room for. Nothing is made.
+    pub fn rehearse(&self, layout: &Layout, now: &[Entry], vault: &dyn Source) -> Result<Obstacles, MigrateError> {
+        self.refuse_if_full(layout, now)?;
+        let of_vault = layout.pieces.iter().filter(|piece| piece.origin == Origin::Vault);
+        let files = of_vault.map(|piece| &now[piece.entry]).filter(|entry| matches!(entry.kind, Kind::File { .. }));
+        let mut obstacles = Obstacles::default();
+        let mut buffer = vec![0; PIECE];
+        for entry in files {
+            if let Err(error) = self.read_all(entry, vault, &mut buffer)
+                && error.source.raw_os_error() == Some(libc::EIO)
+            {
+                obstacles.unreadable.push(error);
+            }
+        }
+        Ok(obstacles)
+    }
+
+    fn read_all(&self, entry: &Entry, vault: &dyn Source, buffer: &mut [u8]) -> Result<(), TreeError> {
+        let mut content = vault.open(&entry.path)?;
+        let mut at = 0;
+        loop {
+            match content.read_at(at, buffer).map_err(TreeError::on("reading", &entry.path))? {
+                0 => return Ok(()),
+                len => {
+                    at += len as u64;
+                    self.observer.observe(&Event::Progress(len as u64));
+                }
+            }
+        }
+    }
+
     fn make_rooms(&self) -> Result<(), MigrateError> {
         let path = self.path();
         for dir in [path.clone(), path.join("new"), path.join("old")] {
@@ -164,6 +202,8 @@ impl Staging<'_> {
         let put = self.entry(piece, now).and_then(|entry| sink.put(&entry, Some(&mut watched)));
         match (put, watched.failed) {
             (Ok(()), _) => Ok(()),
+            // Which the vault has been told as well, and gives nothing any more.
+            (Err(_), _) if (self.is_to_stop)() => Err(Poured::Stopped),
             (Err(_), Some(source)) => {
                 Err(Poured::Unreadable(TreeError { attempted: "reading", path: entry.path.clone(), source }))
             }

@@ -7,7 +7,7 @@ use strongroom_tree::{Comparison, Entry, Filter, Kind, LocalTree, RelPath, Repli
 
 use crate::{
     Back, Carried, Carrying, Destination, MigrateError, Migration, State,
-    carry::{Contents, by_times, is_same_meta, list, without_sockets},
+    carry::{Contents, Stoppable, by_times, is_same_meta, list, without_sockets},
     engine::AtPath,
 };
 
@@ -64,7 +64,9 @@ impl Migration<'_> {
         let vault = self.vault()?.tree();
         let was = list(vault, &everything).map_err(unlisted)?;
         let (now, _) = without_sockets(list(plaintext, &everything).map_err(unlisted)?);
-        let contents = Contents::look((vault, &was), (plaintext, &now), doubted, workers, &*observer);
+        let is_to_stop = || host.is_to_stop();
+        let stoppable = Stoppable { tree: plaintext, is_to_stop: &is_to_stop };
+        let contents = Contents::look((vault, &was), (&stoppable, &now), doubted, workers, &*observer);
         let has_content_of = |now: &RelPath, was: &RelPath| contents.are_same(now, was);
         let carrying = Carrying::between(&was, &now, &has_content_of, &is_same_meta);
         let before: BTreeMap<_, _> = was.iter().map(|entry| (&entry.path, entry)).collect();
@@ -101,6 +103,7 @@ impl Migration<'_> {
     ) -> Result<(Filter, Vec<strongroom_tree::Difference>), MigrateError> {
         self.phase("comparing");
         let (observer, workers, stage) = (self.observer.clone(), self.host.workers(), self.plan.stage.clone());
+        let host = self.host;
         let sockets = without_sockets(list(plaintext, &Filter::everything()).map_err(unlisted)?).1;
         let filter = Filter::everything().without(sockets);
         let vault = self.vault()?;
@@ -108,9 +111,17 @@ impl Migration<'_> {
         let mount = vault.stage(&stage)?;
         let fresh = LocalTree::open(mount.path())?;
         let comparison = Comparison { workers, ..Comparison::default() };
-        let found = compare(plaintext, &fresh, &filter, &comparison, &*observer);
+        let is_to_stop = || host.is_to_stop();
+        let (now, then) = (
+            &Stoppable { tree: plaintext, is_to_stop: &is_to_stop },
+            &Stoppable { tree: &fresh, is_to_stop: &is_to_stop },
+        );
+        let found = compare(now, then, &filter, &comparison, &*observer);
         drop(fresh);
         mount.end()?;
+        if host.is_to_stop() {
+            return Err(MigrateError::Stopped { state: State::RollingBack });
+        }
         Ok((filter, found))
     }
 }

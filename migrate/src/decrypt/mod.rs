@@ -125,8 +125,8 @@ impl Migration<'_> {
             AtPath::Shut | AtPath::Strange(_) => {}
         }
         self.close_vault();
-        self.host.mounter().prepare(&self.plan)?;
-        Ok(self.host.mounter().mount(&self.plan)?)
+        self.prepare_again();
+        Ok(self.host.mounter().remount(&self.plan)?)
     }
 
     /// The path leads to the plaintext, and nothing mounts the vault over it.

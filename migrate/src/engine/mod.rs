@@ -46,6 +46,7 @@ use converge::Verdict;
 use invariant::Before;
 use step::{Step, next};
 
+pub(crate) use begin::mark_of;
 pub use begin::{Found, begin, find};
 pub use facts::{
     BackedUp, CaughtUp, CutOver, Finished, Frozen, Healthy, Planned, Quiescing, Ready, Round, Side, Stopped, Stuck,
@@ -139,7 +140,12 @@ impl<'h> Migration<'h> {
             if step == Step::Rest {
                 return self.outcome();
             }
-            let is_safe_point = !self.history().is_committed() || step == Step::Finalize;
+            let is_safe_point = match step {
+                // What has come home is not left there with its path shut and services down.
+                Step::RollBack => self.state() == State::RollbackIntent && !self.history().is_committed(),
+                Step::Finalize => true,
+                _ => !self.history().is_committed(),
+            };
             let done = match self.host.is_to_stop() && is_safe_point {
                 true => Err(MigrateError::Stopped { state: self.state() }),
                 false => self.perform(step),
@@ -209,7 +215,7 @@ impl<'h> Migration<'h> {
 
     /// The services are not well on the vault, which is the truth: what was written there is carried back.
     fn roll_back_of_itself(&mut self, cause: MigrateError) -> MigrateError {
-        match self.roll_back(&Back::default()) {
+        match self.go_back(&Back::default()) {
             Ok(_) => MigrateError::RolledBack { cause: Box::new(cause) },
             // It is back; what ails the services there is not the vault.
             Err(undo) if self.state() == State::RolledBack => {

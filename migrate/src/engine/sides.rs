@@ -104,7 +104,9 @@ impl Migration<'_> {
             AtPath::Dead => self.host.mounter().umount(&self.plan)?,
             _ => {}
         }
-        Ok(self.host.mounter().mount(&self.plan)?)
+        let mounter = self.host.mounter();
+        // Before the commit point it has to be the way it will be after the next start of the machine, and no other.
+        Ok(if self.history().is_committed() { mounter.remount(&self.plan) } else { mounter.mount(&self.plan) }?)
     }
 
     /// The commit point. From here on the copy is the truth.

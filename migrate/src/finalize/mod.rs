@@ -31,7 +31,8 @@ use strongroom_erase::{
 };
 
 use crate::{
-    Accepted, Archived, BackedUp, Check, Direction, Finished, Identity, MigrateError, Migration, Outcome, Paths, State,
+    Accepted, Archived, BackedUp, Check, Direction, Finished, Found, Identity, Ledger, Mark, MigrateError, Migration,
+    Outcome, Paths, State, engine::mark_of,
 };
 
 /// What finalizing would do, and whether it may.
@@ -93,6 +94,8 @@ pub(crate) struct BatchGone {
     pub(crate) names: u64,
 }
 
+/// What is noted of the originals, and as plain as they were.
+const NOTES: [&str; 4] = ["manifest", "carry.was", "carry", "flags"];
 /// Pieces of real files that are remembered for the proof.
 const SAMPLES: usize = 256;
 /// Room that is left on the file system when its free space is filled.
@@ -313,13 +316,45 @@ impl Migration<'_> {
         self.phase("cleaning up");
         self.manifest = None;
         self.close_vault();
-        for name in ["manifest", "carry.was", "carry"] {
+        for name in NOTES {
             shred::shred_all(self.place.dir(), name)?;
         }
         let _ = std::fs::remove_dir(&self.plan.stage);
         self.host.mounter().disarm(&self.plan)?;
+        if self.plan.direction == Direction::Decrypt {
+            self.finish_encryption();
+        }
         self.reached(State::Done, &())?;
         self.ledger.drop_mark()
+    }
+
+    /// Of the migration that had made the vault nothing is left to be gone on with, if it was interrupted when all was erased:
+    /// it would be in the way of another one, and its mark stay beside the data for ever.
+    fn finish_encryption(&self) {
+        let Some(state_dir) = self.place.dir().ancestors().nth(2) else { return };
+        let is_it = |found: &Found| {
+            let plan = &found.plan;
+            found.state == State::Erased && plan.direction == Direction::Encrypt && plan.vault == self.plan.vault
+        };
+        let found = crate::find(state_dir, None).unwrap_or_default();
+        for encryption in found.iter().filter(|found| is_it(found)) {
+            if let Err(error) = self.finish(encryption) {
+                self.warn(&format!(
+                    "the migration {} is over, and that could not be noted: {error}",
+                    encryption.plan.id
+                ));
+            }
+        }
+    }
+
+    fn finish(&self, other: &Found) -> Result<(), MigrateError> {
+        let mut ledger = Ledger::open(&other.place)?;
+        ledger.keep_mark(&mark_of(&other.plan))?;
+        for name in NOTES {
+            shred::shred_all(other.place.dir(), name)?;
+        }
+        ledger.append(State::Done, Mark::Done, &(), self.moment())?;
+        ledger.drop_mark()
     }
 
     /// The directory of the originals, if it is the one that the migration began with.

@@ -2,7 +2,7 @@
 //! vault.
 
 use strongroom_durable::PathError;
-use strongroom_tree::Source;
+use strongroom_tree::{LocalTree, Source};
 
 use super::{Back, Carried, Destination};
 use crate::{
@@ -28,6 +28,34 @@ impl Migration<'_> {
         }
     }
 
+    /// What would keep changes from being carried back, looked for while services still run: an attempt that comes to nothing
+    /// costs no downtime then. It is all looked at once more when they are stopped.
+    pub(super) fn refuse_beforehand(&mut self, back: &Back) -> Result<(), MigrateError> {
+        let is_begun = matches!(self.state(), State::RollbackIntent | State::RollingBack);
+        let is_committed = self.history().is_committed();
+        if is_begun || !is_committed || back.to != Destination::Now || self.plan.direction == Direction::Decrypt {
+            return Ok(());
+        }
+        if !matches!(self.at_path()?, AtPath::Target(_)) {
+            return Ok(());
+        }
+        self.refuse_if_too_late_for(&back.to)?;
+        self.refuse_without_original(&back.to)?;
+        let refused = self.refuse_strangers().and_then(|()| match back.leaves_obstacles {
+            true => Ok(()),
+            false => self.rehearse(),
+        });
+        refused.map_err(|cause| MigrateError::NotCarried { cause: Box::new(cause) })
+    }
+
+    fn rehearse(&self) -> Result<(), MigrateError> {
+        let (observer, host) = (self.observer.clone(), self.host);
+        let is_to_stop = || host.is_to_stop();
+        let porter =
+            Porter { workers: host.workers(), leaves_obstacles: false, observer: &*observer, is_to_stop: &is_to_stop };
+        Carry::new(&self.plan, &self.place, porter).rehearse(&LocalTree::open(&self.plan.data)?)
+    }
+
     fn try_to_carry(&mut self, back: &Back) -> Result<(), MigrateError> {
         // From here on a crash may leave services down, or the path shut.
         self.host.mounter().arm(&self.plan)?;
@@ -46,6 +74,7 @@ impl Migration<'_> {
     fn return_to_plaintext(&mut self, back: &Back) -> Result<(), MigrateError> {
         self.shut_out_copy()?;
         self.refuse_holders(&self.plan.aside.clone())?;
+        self.loosen_flags()?;
         let (observer, host) = (self.observer.clone(), self.host);
         let is_to_stop = || host.is_to_stop();
         let porter = Porter {
@@ -125,10 +154,20 @@ impl Migration<'_> {
     /// Nothing was carried: services go on with what is the truth.
     fn go_on_with_copy(&mut self) -> Result<(), MigrateError> {
         self.phase("going on with the vault");
-        self.host.mounter().prepare(&self.plan)?;
+        if let Err(error) = self.fasten_flags() {
+            self.warn(&format!("originals do not get their flags again: {error}"));
+        }
+        self.prepare_again();
         self.bring_up()?;
         self.start_services(Side::Vault)?;
         self.wait_again()
+    }
+
+    /// Writes anew what mounts at boot, if it was withdrawn. What fails of that does not keep the data from coming back now.
+    pub(crate) fn prepare_again(&self) {
+        if let Err(error) = self.host.mounter().prepare(&self.plan) {
+            self.warn(&format!("what mounts the vault when the machine starts is not as it was: {error}"));
+        }
     }
 
     /// Whoever was to decide before the way back was tried decides anew: it can be tried in another way, or be left.

@@ -39,6 +39,9 @@ impl Migration<'_> {
             self.ledger.fact::<Carried>(State::RollingBack).is_some_and(|carried| carried.restored.is_some());
         if self.plan.direction == Direction::Encrypt && !has_restored {
             self.tidy()?;
+            if self.plan.aside.is_dir() && self.has_original() {
+                self.fasten_flags()?;
+            }
         }
         self.reopen()?;
         if self.plan.direction == Direction::Encrypt {

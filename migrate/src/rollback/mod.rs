@@ -14,6 +14,7 @@
 
 mod archive;
 mod carry_back;
+mod flags;
 mod home;
 
 use std::{
@@ -95,8 +96,15 @@ impl Migration<'_> {
         }
     }
 
-    /// Goes back. What it leaves when it fails is told by the error; [`Migration::run`] goes on with it.
+    /// Goes back, if nothing speaks against it that is seen before services are stopped. What it leaves when it fails is told
+    /// by the error; [`Migration::run`] goes on with it.
     pub fn roll_back(&mut self, back: &Back) -> Result<Outcome, MigrateError> {
+        self.refuse_beforehand(back)?;
+        self.go_back(back)
+    }
+
+    /// The same, where services are ill or down already.
+    pub(crate) fn go_back(&mut self, back: &Back) -> Result<Outcome, MigrateError> {
         self.refuse_if_too_late_for(&back.to)?;
         self.refuse_without_original(&back.to)?;
         if !matches!(self.state(), State::RollbackIntent | State::RollingBack) {
@@ -200,12 +208,12 @@ impl Migration<'_> {
         Ok(None)
     }
 
-    fn refuse_if_too_late_for(&self, to: &Destination) -> Result<(), MigrateError> {
+    pub(super) fn refuse_if_too_late_for(&self, to: &Destination) -> Result<(), MigrateError> {
         if matches!(to, Destination::Archive(_)) { Ok(()) } else { self.refuse_if_too_late() }
     }
 
     /// Before anything is stopped or unmounted: there is something to come back to.
-    fn refuse_without_original(&self, to: &Destination) -> Result<(), MigrateError> {
+    pub(super) fn refuse_without_original(&self, to: &Destination) -> Result<(), MigrateError> {
         if matches!(to, Destination::Archive(_)) || !self.history().is_committed() || self.has_original() {
             return Ok(());
         }

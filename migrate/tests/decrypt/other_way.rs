@@ -3,7 +3,8 @@
 use std::fs;
 
 use strongroom_migrate::{
-    Accepted, Back, Direction, Identity, MigrateError, Migration, Outcome, Place, State, begin, recover,
+    Accepted, Back, Direction, Identity, Ledger, Mark, MigrateError, Migration, MigrationId, Moment, Outcome, Place,
+    Plan, State, begin, recover,
 };
 
 use crate::support::{Machine, World, listing, needs_root, run_until_killed};
@@ -77,6 +78,32 @@ fn finalizing_it_removes_the_vault() {
     assert_eq!(decrypting.open(&machine).finalize(&[]).unwrap().state, State::Done);
     assert!(!decrypting.world.plan.vault.exists() && decrypting.is_plain());
     assert_eq!(decrypting.world.seen(), decrypting.world.before);
+}
+
+/// As it is left by whoever is killed when all is erased, and before that is noted to be the end.
+fn erased_and_not_over(decrypting: &Decrypting, machine: &Machine) -> (Place, std::path::PathBuf) {
+    let (world, id) = (&decrypting.world, MigrationId(*b"\x08\x07\x06\x05\x04\x03\x02\x01"));
+    let plan = Plan { id, direction: Direction::Encrypt, ..world.plan.clone() };
+    drop(begin(plan, &world.dir().join("state2"), machine).unwrap());
+    let place = Place::of(&world.dir().join("state2"), id);
+    let moment = Moment { time: jiff::Timestamp::now(), boot_id: "one start".into() };
+    Ledger::open(&place).unwrap().append(State::Erased, Mark::Done, &(), moment).unwrap();
+    (place, world.dir().join(format!(".data.{id}.mark")))
+}
+
+#[test]
+fn of_the_migration_that_had_made_the_vault_nothing_is_left_either() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let decrypting = Decrypting::new();
+    let machine = Machine::new(&decrypting.world);
+    let (place, mark) = erased_and_not_over(&decrypting, &machine);
+    decrypting.go_on(&machine).unwrap();
+    assert!(mark.exists());
+    decrypting.open(&machine).finalize(&[]).unwrap();
+    assert!(!mark.exists());
+    assert_eq!(Ledger::open(&place).unwrap().state(), State::Done);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::atomic::Ordering};
 
-use strongroom_migrate::{Back, Carried, MigrateError, Migration, Outcome, Returned, Side, State};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use strongroom_migrate::{Accepted, Back, Carried, MigrateError, Migration, Outcome, Returned, Side, State};
 
 use crate::support::{Machine, Ran, World, listing, needs_root};
 
@@ -91,6 +92,60 @@ fn services_are_stopped_and_started_once_and_the_window_is_told() {
     let returned: Returned =
         Migration::open(&world.place(), &machine).unwrap().ledger().fact(State::RolledBack).unwrap();
     assert_eq!(returned.unhealthy, None);
+}
+
+/// What keeps a file from being changed or removed: sets or clears it, and tells whether it was set.
+fn immutable(path: &Path, on: bool) -> bool {
+    let opened = fs::File::open(path).unwrap();
+    let before = ioctl_getflags(&opened).unwrap();
+    let mut after = before;
+    after.set(IFlags::IMMUTABLE, on);
+    ioctl_setflags(&opened, after).unwrap();
+    before.contains(IFlags::IMMUTABLE)
+}
+
+#[test]
+fn flags_of_the_originals_do_not_keep_changes_from_coming_home_and_are_there_again() {
+    if !needs_root("a migration") {
+        return;
+    }
+    for fails in [false, true] {
+        let mut world = World::new();
+        world.plan.accepted = vec![Accepted::ClearFlags];
+        let flagged = ["a", "a/nothing", "sparse"];
+        flagged.iter().for_each(|name| assert!(!immutable(&world.plan.data.join(name), true)));
+        world.go_on(&Machine::new(&world)).unwrap();
+        work(&world.plan.data);
+        let changed = world.seen();
+        let machine = Machine::new(&world);
+        if fails {
+            machine.fail_after("stage", std::io::ErrorKind::Other, 0);
+        }
+        let ended = roll_back(&world, &machine, &Back::default());
+        let originals = if fails { &world.plan.aside } else { &world.plan.data };
+        let kept = flagged.map(|name| immutable(&originals.join(name), false));
+        assert_eq!((kept, ended.is_err()), ([true; 3], fails), "{ended:?}");
+        assert!(!world.place().dir().join("flags").exists());
+        if !fails {
+            claim_home(&world, &changed);
+        }
+    }
+}
+
+#[test]
+fn a_stop_on_request_when_all_has_come_home_does_not_leave_services_down() {
+    if !needs_root("a migration") {
+        return;
+    }
+    let world = World::new();
+    world.go_on(&Machine::new(&world)).unwrap();
+    work(&world.plan.data);
+    let changed = world.seen();
+    let machine = Machine::new(&world);
+    // Which is done when it was compared, just before it is committed.
+    stop_at(&machine, "withdraw");
+    assert_eq!(roll_back(&world, &machine, &Back::default()).unwrap().state, State::RolledBack);
+    claim_home(&world, &changed);
 }
 
 #[test]

@@ -30,6 +30,7 @@ struct Inner {
     refuses_to_stop: Option<String>,
     refuses_to_start: BTreeMap<String, usize>,
     data: PathBuf,
+    pids: Vec<u32>,
 }
 
 impl Fleet {
@@ -55,6 +56,11 @@ impl Fleet {
     /// This one does not start, so often.
     pub fn let_refuse_to_start(&self, name: &str, times: usize) {
         self.inner().refuses_to_start.insert(name.to_owned(), times);
+    }
+
+    /// Each that runs is these processes.
+    pub fn let_be(&self, pids: &[u32]) {
+        self.inner().pids = pids.to_vec();
     }
 
     /// The machine was started anew, and nothing runs.
@@ -137,8 +143,9 @@ impl Service for Hand {
     }
 
     fn state(&self) -> Result<Running, WorkloadError> {
-        let is_active = self.fleet.inner().running.get(&self.name()).copied().unwrap_or(false);
-        Ok(Running { is_active, ..Running::default() })
+        let inner = self.fleet.inner();
+        let is_active = inner.running.get(&self.name()).copied().unwrap_or(false);
+        Ok(Running { is_active, pids: if is_active { inner.pids.clone() } else { Vec::new() }, ..Running::default() })
     }
 }
 
