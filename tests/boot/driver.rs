@@ -188,6 +188,7 @@ fn the_mounter_acts() {
         user: Box::new(SystemdManager::user(&surroundings)),
         passphrase: Box::new(|_| Ok(Passphrase::new(PASSPHRASE.as_bytes().to_vec()))),
         observer: Arc::new(Aloud),
+        stop: Arc::default(),
     };
     match act(&mounter, &verb, &plan) {
         Ok(done) => println!("DONE: {done}"),

@@ -2,8 +2,12 @@
 //! anything depends on it.
 
 mod background;
+mod child;
 mod choice;
 mod mount8;
+mod namespaces;
+mod outdated;
+mod patience;
 mod runsv;
 mod seal;
 mod server;
@@ -12,8 +16,12 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use strongroom_durable::{AtomicFile, PathError};
@@ -25,6 +33,8 @@ use strongroom_migrate::{
 use strongroom_mount::{UmountError, mounts};
 use strongroom_secret::Passphrase;
 use strongroom_workload::SystemdManager;
+
+use patience::Patience;
 
 use super::{World, ending::await_left, secret::Keyring};
 use crate::{ActionError, Conf, Context};
@@ -44,8 +54,10 @@ pub struct BootMounter {
     pub user: Box<dyn Units>,
     /// Gives the passphrase.
     pub passphrase: Box<PassphraseOf>,
-    /// Who is told what the operator has to do.
+    /// Who is told what the operator has to do, and what is waited for.
     pub observer: Arc<dyn Observer>,
+    /// Set when it is to stop.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// The mounter of this machine.
@@ -56,6 +68,7 @@ pub(super) fn mounter(context: &Context, world: &World, keyring: Arc<Keyring>) -
         user: Box::new(SystemdManager::user(&world.surroundings)),
         passphrase: Box::new(move |plan| keyring.passphrase(&Conf::read(&plan.vault)?)),
         observer: context.observer.clone(),
+        stop: context.stop.clone(),
     })
 }
 
@@ -102,6 +115,9 @@ fn machine(world: &World) -> Machine {
 
 /// How long a vault may take to be let go of, once it is unmounted.
 const FAREWELL: Duration = Duration::from_secs(60);
+
+/// How long others with a mount namespace of their own may take to end.
+const LEAVE: Duration = Duration::from_secs(10);
 
 impl Mounter for BootMounter {
     fn arm(&self, plan: &Plan) -> Result<(), HostError> {
@@ -154,6 +170,26 @@ impl Mounter for BootMounter {
         }
     }
 
+    fn remount(&self, plan: &Plan) -> Result<(), HostError> {
+        let Err(error) = self.mount(plan) else { return Ok(()) };
+        let plan = &choice::in_force(plan, &self.machine);
+        if error.trouble == Trouble::Busy || !outdated::is_outdated(plan) {
+            return Err(error);
+        }
+        // Where nobody can be asked for it, the first failure is the one to tell.
+        let Ok(passphrase) = (self.passphrase)(plan) else { return Err(error) };
+        self.mount_by_hand(plan, &passphrase)?;
+        self.observer.observe(&Event::Warning(outdated::advice(plan)));
+        Ok(())
+    }
+
+    fn refuse_copies(&self, plan: &Plan, of_services: &[u32]) -> Result<(), HostError> {
+        match self.standing(plan)? {
+            Standing::Ours(device) => self.await_alone(plan, device, of_services),
+            _ => Ok(()),
+        }
+    }
+
     fn umount(&self, plan: &Plan) -> Result<(), HostError> {
         let plan = &choice::in_force(plan, &self.machine);
         let way = self.way(plan)?;
@@ -161,10 +197,14 @@ impl Mounter for BootMounter {
         match self.standing(plan)? {
             Standing::Foreign => return Err(self.in_the_way(plan)),
             Standing::Absent => {}
-            Standing::Ours(_) | Standing::Dead => {
+            standing @ (Standing::Ours(_) | Standing::Dead) => {
+                if let Standing::Ours(device) = standing {
+                    self.await_alone(plan, device, &[])?;
+                }
                 // Its supervisor is not to mount it again at once.
                 let held = way.service.as_deref().map(runsv::hold).transpose().map_err(because(&attempted))?;
-                if let Err(error) = unmount(plan) {
+                let what = format!("the process that serves {} writes to the disk what it has", plan.data.display());
+                if let Err(error) = self.patience().around(&what, || unmount(plan)) {
                     held.into_iter().for_each(runsv::Held::release);
                     let is_busy = matches!(error, UmountError::Busy { .. });
                     return Err(failed(&attempted, error, if is_busy { Trouble::Busy } else { Trouble::Other }));
@@ -173,13 +213,17 @@ impl Mounter for BootMounter {
         }
         // It says goodbye by itself; asking for it waits until it is gone.
         if let Some(unit) = &way.unit {
-            self.units(plan).stop(unit, PATIENCE).map_err(because(&attempted))?;
+            let stop = || self.units(plan).stop(unit, PATIENCE);
+            self.patience().around(&format!("{unit} is being stopped"), stop).map_err(because(&attempted))?;
         }
-        server::await_gone(&plan.vault, FAREWELL).map_err(|why| failed(&attempted, why, Trouble::Busy))
+        let what = format!("somebody still has {}, which is unmounted", plan.vault.display());
+        let gone = self.patience().around(&what, || server::await_gone(&plan.vault, FAREWELL));
+        gone.map_err(|why| failed(&attempted, why, Trouble::Busy))
     }
 
     fn standing(&self, plan: &Plan) -> Result<Standing, HostError> {
-        server::standing(&plan.data, &plan.vault).map_err(|error| {
+        let what = format!("the server of the mount at {} is asked whether it lives", plan.data.display());
+        self.patience().around(&what, || server::standing(&plan.data, &plan.vault)).map_err(|error| {
             failed(&format!("looking what is mounted at {}", plan.data.display()), error, Trouble::Other)
         })
     }
@@ -263,7 +307,52 @@ impl BootMounter {
         }
     }
 
+    /// Waits until the mount is nowhere but here: else it would go on there, with its server and all that is written to it,
+    /// when it is taken away here. As long as nothing is done, who wants it to stop need not wait.
+    fn await_alone(&self, plan: &Plan, device: u64, but: &[u32]) -> Result<(), HostError> {
+        let was_to_stop = self.stop.load(Ordering::Relaxed);
+        let device = (rustix::fs::major(device), rustix::fs::minor(device));
+        let deadline = Instant::now() + LEAVE;
+        let mut told = false;
+        loop {
+            let who = namespaces::beyond(device, but);
+            if who.is_empty() {
+                return Ok(());
+            }
+            let attempted = format!("unmounting {}", plan.data.display());
+            let why = format!("it is mounted in the mount namespace of {} too", who.join(", "));
+            if !was_to_stop && self.stop.load(Ordering::Relaxed) {
+                return Err(failed(&attempted, "stopped on request", Trouble::Stopped));
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(&attempted, why, Trouble::Busy));
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.observer.observe(&Event::Waiting { why });
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The way it is prepared is no way now; nobody but this mounts it meanwhile.
+    fn mount_by_hand(&self, plan: &Plan, passphrase: &Passphrase) -> Result<(), HostError> {
+        let attempted = format!("{} with the passphrase that was given", self.mounting(plan));
+        let way = self.way(plan)?;
+        if let Some(service) = &way.service {
+            runsv::hold(service).map_err(because(&attempted))?;
+        }
+        if let Some(unit) = &way.unit {
+            self.units(plan).stop(unit, PATIENCE).map_err(because(&attempted))?;
+        }
+        await_left(&plan.vault, &*self.observer);
+        self.run_mount(&choice::by_hand(plan), Some(passphrase), &attempted)
+    }
+
     fn mount_by(&self, plan: &Plan, way: &Way) -> Result<(), HostError> {
+        self.patience().around(&self.mounting(plan), || self.mount_so(plan, way))
+    }
+
+    fn mount_so(&self, plan: &Plan, way: &Way) -> Result<(), HostError> {
         let attempted = self.mounting(plan);
         match (&way.unit, &way.service, plan.boot) {
             (Some(unit), ..) => self.units(plan).start(unit, PATIENCE).map_err(because(&attempted)),
@@ -284,14 +373,22 @@ impl BootMounter {
             BootSecret::Command(command) => format!("{} with the passphrase from `{command}`", self.mounting(plan)),
             BootSecret::Asked | BootSecret::Credential(_) => self.mounting(plan),
         };
-        let arguments = boot::background(plan).map_err(because(&attempted))?;
         let asked = plan.boot_secret == BootSecret::Asked;
         let passphrase = asked
             .then(|| (self.passphrase)(plan))
             .transpose()
             .map_err(|error| failed(&attempted, error, Trouble::Other))?;
-        background::mount(&self.machine.binary, &arguments, passphrase.as_ref())
-            .map_err(|error| failed(&attempted, error.to_string(), error.trouble()))
+        self.run_mount(plan, passphrase.as_ref(), &attempted)
+    }
+
+    fn run_mount(&self, plan: &Plan, passphrase: Option<&Passphrase>, attempted: &str) -> Result<(), HostError> {
+        let arguments = boot::background(plan).map_err(because(attempted))?;
+        background::mount(&self.machine.binary, &arguments, passphrase)
+            .map_err(|error| failed(attempted, error.to_string(), error.trouble()))
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience { observer: &*self.observer, stop: &self.stop }
     }
 
     fn enable(&self, plan: &Plan, way: &Way) -> Result<(), HostError> {

@@ -1,13 +1,15 @@
 //! `strongroom mount` in a process of its own, which goes on when this one ends.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     path::Path,
     process::{Command, ExitStatus, Stdio},
 };
 
-use strongroom_migrate::Trouble;
+use strongroom_migrate::{Trouble, boot::PATIENCE};
 use strongroom_secret::Passphrase;
+
+use super::child::ended;
 
 /// Why it did not mount.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +47,9 @@ pub(super) fn mount(binary: &Path, arguments: &[String], passphrase: Option<&Pas
         // A program that has ended before it read says why.
         let _ = stdin.write_all(passphrase.expose()).and_then(|()| stdin.write_all(b"\n"));
     }
-    let mut said = String::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        stderr.read_to_string(&mut said)?;
-    }
-    let status = child.wait()?;
+    let (status, said) = ended(child, PATIENCE)?;
     match status.success() {
         true => Ok(()),
-        false => Err(MountFailed::Ended { status, said: said.trim().replace('\n', " ") }),
+        false => Err(MountFailed::Ended { status, said }),
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn in_force(plan: &Plan, machine: &Machine) -> Plan {
     }
 }
 
-fn by_hand(plan: &Plan) -> Plan {
+/// Whoever is at the terminal mounts it.
+pub(super) fn by_hand(plan: &Plan) -> Plan {
     Plan { boot: BootKind::Manual, boot_secret: BootSecret::Asked, ..plan.clone() }
 }
 

@@ -6,6 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use strongroom_migrate::boot::PATIENCE;
+
+use super::child::ended;
+
 /// Its places, as PATH may be anything.
 const PLACES: [&str; 4] = ["/usr/bin/mount", "/bin/mount", "/sbin/mount", "/run/current-system/sw/bin/mount"];
 
@@ -17,9 +21,7 @@ pub(super) fn mount(fstab: &Path, at: &Path) -> io::Result<()> {
     if fstab != Path::new("/etc/fstab") {
         command.arg("--fstab").arg(fstab);
     }
-    let output = command.arg(at).stdin(Stdio::null()).output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
-    }
+    let child = command.arg(at).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let (status, said) = ended(child, PATIENCE)?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(said)) }
 }

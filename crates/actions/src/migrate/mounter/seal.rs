@@ -56,3 +56,11 @@ pub(super) fn credential(passphrase: &Passphrase) -> Result<Vec<u8>, SealError> 
         false => Err(SealError::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
     }
 }
+
+/// The passphrase that was sealed there, if this machine can open it.
+pub(super) fn opened(path: &Path) -> Option<Passphrase> {
+    let mut command = Command::new(program()?);
+    command.args(["decrypt", &format!("--name={CREDENTIAL}")]).arg(path).arg("-");
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| Passphrase::new(output.stdout))
+}
