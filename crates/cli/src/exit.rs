@@ -287,6 +287,9 @@ impl From<MigrateError> for Failure {
         let make_room = || Some(format!("Make room there; then: {}", migrate_again("resume")));
         let is_full = error.is_full();
         let (exit, hint) = match error {
+            MigrateError::Host(HostError { trouble: Trouble::Stopped, .. }) => {
+                (Exit::PAUSED, Some(format!("To go on: {}", migrate_again("resume"))))
+            }
             MigrateError::Host(HostError { attempted, source, .. }) => {
                 let failure = of_host(&attempted, source);
                 // Whichever it was that found no room: it is a pause.
@@ -360,7 +363,8 @@ fn not_now(state: State, verb: &str) -> Failure {
         State::Done => "it is finished, and the originals are erased",
         _ => {
             let message = format!("the migration cannot be {verb} now: it is at: {}", sentence(state));
-            return Failure::new(Exit::REFUSED, message).hint(format!("See how far it is: {}", migrate_again("status")));
+            return Failure::new(Exit::REFUSED, message)
+                .hint(format!("See how far it is: {}", migrate_again("status")));
         }
     };
     Failure::new(Exit::NO_MIGRATION, format_args!("there is no migration that could be {verb}: {how}"))

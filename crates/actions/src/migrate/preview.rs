@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use strongroom_erase::{Verdict, judge};
 use strongroom_migrate::{
-    BackupChoice, Direction, Fuse, Host, MigrateError, Plan, Survey, SurveyRequest, find, survey,
+    BackupChoice, Counts, Direction, Fuse, Host, MigrateError, Plan, Survey, SurveyRequest, find, survey,
 };
 use strongroom_workload::{Service, ServiceSpec, WorkloadError};
 
@@ -82,7 +82,7 @@ impl Preview {
             }
         };
         let entries = entries(&survey);
-        let once = entries / ENTRIES_A_SECOND + survey.counts.bytes / BYTES_A_SECOND;
+        let once = entries / ENTRIES_A_SECOND + content(&survey.counts) / BYTES_A_SECOND;
         // Copied, read back, decrypted once more; and the backup is written and read.
         let times = if matches!(plan.backup, BackupChoice::To(_)) { 5 } else { 3 };
         Ok(Self {
@@ -95,6 +95,11 @@ impl Preview {
             erasing,
         })
     }
+}
+
+/// Bytes that are read and written: not those of holes.
+fn content(counts: &Counts) -> u64 {
+    counts.bytes.min(counts.allocated)
 }
 
 /// Everything that has a name.
@@ -168,4 +173,17 @@ fn is_of_others(pid: u32) -> bool {
 
 fn has_fusermount() -> bool {
     ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"].iter().any(|dir| Path::new(dir).join("fusermount3").exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_take_no_time() {
+        let counts = |bytes, allocated| content(&Counts { bytes, allocated, ..Counts::default() });
+        assert_eq!(counts(1 << 40, 8192), 8192);
+        // What is rounded up to blocks is not copied.
+        assert_eq!(counts(100, 4096), 100);
+    }
 }

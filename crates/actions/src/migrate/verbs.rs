@@ -136,7 +136,8 @@ pub fn recover(
             let state = put_right(&found.place, &host, at_boot)?;
             account.note("id", found.plan.id.to_string());
             account.note("state", word(state));
-            Ok(Put { id: found.plan.id.to_string(), data: found.plan.data.clone(), state })
+            let mounted = status_of(&found.place, &host)?.mounted;
+            Ok(Put { id: found.plan.id.to_string(), data: found.plan.data.clone(), state, mounted })
         });
         match put {
             Ok(put) => done.push(put),
@@ -160,6 +161,8 @@ pub struct Put {
     pub data: PathBuf,
     /// How far it is.
     pub state: State,
+    /// Whether something is mounted at the path of the data; `None` if that cannot be told.
+    pub mounted: Option<bool>,
 }
 
 /// What a comparison found.

@@ -515,12 +515,25 @@ pub fn put_right(put: &[Put]) -> String {
     if put.is_empty() {
         return "There is nothing to put right.\n".into();
     }
-    put.iter().map(|put| format!("{}: {}.\n", put.data.display(), sentence(put.state))).collect()
+    let line = |put: &Put| {
+        let mounted = if put.mounted == Some(true) { "; the vault is mounted there" } else { "" };
+        format!("{}: {}{mounted}.\n", put.data.display(), sentence(put.state))
+    };
+    put.iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_put_right_tells_whether_the_vault_is_mounted() {
+        let put = |mounted| put_right(&[Put { id: "1".into(), data: "/srv/app".into(), state: State::Soak, mounted }]);
+        assert!(put(Some(true)).ends_with("kept; the vault is mounted there.\n"), "{}", put(Some(true)));
+        for mounted in [Some(false), None] {
+            assert!(!put(mounted).contains("mounted"));
+        }
+    }
 
     #[test]
     fn every_state_that_waits_has_a_next_command() {

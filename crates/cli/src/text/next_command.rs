@@ -43,6 +43,18 @@ pub(super) fn restore_file(path: &str) -> String {
     format!("strongroom {config}backup restore latest --force --path {}", word(&pattern))
 }
 
+/// `strongroom migrate VERB`, of whatever this one was about.
+pub(crate) fn migrate_again(verb: &str) -> String {
+    again(CONFIG.get().map(PathBuf::as_path), STATE_DIR.get().map(PathBuf::as_path), verb)
+}
+
+fn again(config: Option<&Path>, state_dir: Option<&Path>, verb: &str) -> String {
+    let told = |name: &str, path: Option<&Path>| {
+        path.map_or_else(String::new, |path| format!(" {name} {}", word(&path.to_string_lossy())))
+    };
+    format!("strongroom{} migrate {verb}{}", told("--config", config), told("--state-dir", state_dir))
+}
+
 fn command(config: Option<&Path>, state_dir: Option<&Path>, verb: &str, data: &Path) -> String {
     let option = |name: &str, path: Option<&Path>| {
         path.map_or_else(String::new, |path| format!("{name} {} ", word(&path.to_string_lossy())))
@@ -76,5 +88,8 @@ mod tests {
         let told = command(Some(config), Some(state_dir), "resume", Path::new("/srv/it's here"));
         assert_eq!(told, r"strongroom --config '/etc/my conf' migrate resume --state-dir /state '/srv/it'\''s here'");
         assert_eq!(command(None, None, "status", Path::new("/srv/app")), "strongroom migrate status /srv/app");
+        assert_eq!(again(None, None, "status"), "strongroom migrate status");
+        let told = again(Some(Path::new("/c")), Some(Path::new("/my state")), "resume");
+        assert_eq!(told, "strongroom --config /c migrate resume --state-dir '/my state'");
     }
 }
