@@ -8,6 +8,7 @@ mod hooks;
 mod interrupted;
 mod migrate;
 mod migrate_back;
+mod migrate_end;
 mod newcomer;
 mod partial;
 mod records;
@@ -34,6 +35,7 @@ mod code {
     pub const IN_USE: i32 = 7;
     pub const NO_SECRET: i32 = 8;
     pub const DAMAGED: i32 = 11;
+    pub const BUSY: i32 = 13;
     pub const INCOMPLETE: i32 = 14;
     pub const NO_ARCHIVE: i32 = 15;
     pub const NEEDED: i32 = 16;
@@ -55,7 +57,12 @@ struct Flow {
 impl Flow {
     /// With nothing to back up yet.
     fn new() -> Self {
-        let scratch = Scratch::new();
+        Self::under(&std::env::temp_dir())
+    }
+
+    /// With nothing to back up yet, below `parent`.
+    fn under(parent: &Path) -> Self {
+        let scratch = Scratch::under(parent);
         scratch.dir("home");
         Self { source: scratch.dir("data"), place: scratch.dir("place"), scratch }
     }

@@ -9,6 +9,7 @@ mod files;
 mod lifecycle;
 mod locks;
 mod owners;
+mod times;
 mod trees;
 
 use std::path::PathBuf;
