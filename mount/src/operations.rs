@@ -87,7 +87,8 @@ pub enum Room {
 
 /// Where a directory listing goes. `next` is the offset to go on from after this entry.
 pub trait DirectorySink {
-    /// Adds an entry by name, inode and type only.
+    /// Adds an entry by name, inode and type only. In a listing with attributes the kernel gives back one lookup of its
+    /// node, but for `.` and `..`.
     fn entry(&mut self, name: &[u8], node: NodeId, kind: Kind, next: u64) -> Room;
     /// Adds an entry with its attributes; if taken, the kernel holds one lookup more of its node.
     fn entry_with_attr(&mut self, name: &[u8], attr: &Attr, next: u64) -> Room;

@@ -21,6 +21,8 @@ use crate::options::MountOptions;
 
 /// How long the kernel may remember what others may change.
 const REMEMBERED: Duration = Duration::from_secs(1);
+/// The number of what has no node, which no node has.
+const NOBODY: NodeId = NodeId(u64::MAX);
 const READ_ONLY: Errno = Errno(libc::EROFS);
 
 /// The operations of a mounted view.
@@ -225,18 +227,17 @@ impl Operations for ReverseAdapter {
             // What cannot be looked at is listed all the same, as it is there; whoever looks is told why. And a file with
             // several names is looked up by the one that is used, as it gets its vectors from the first.
             let room = match self.view.entry_attr(&listing, entry) {
-                Ok(attr) if attr.links > 1 && attr.kind != strongroom_reverse::Kind::Directory => {
-                    self.view.forget(attr.node, 1);
-                    sink.entry(&entry.name, outer(entry.node), kind(entry.kind), next)
-                }
                 Ok(attr) => {
-                    let room = sink.entry_with_attr(&entry.name, &self.shown(&attr), next);
+                    let room = match attr.links > 1 && attr.kind != strongroom_reverse::Kind::Directory {
+                        true => sink.entry(&entry.name, outer(attr.node), kind(attr.kind), next),
+                        false => sink.entry_with_attr(&entry.name, &self.shown(&attr), next),
+                    };
                     if room == Room::Full {
                         self.view.forget(attr.node, 1);
                     }
                     room
                 }
-                Err(_) => sink.entry(&entry.name, outer(entry.node), kind(entry.kind), next),
+                Err(_) => sink.entry(&entry.name, NOBODY, kind(entry.kind), next),
             };
             if room == Room::Full {
                 break;

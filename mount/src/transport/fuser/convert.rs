@@ -141,9 +141,11 @@ pub(super) struct NamesWithAttrs {
 }
 
 impl DirectorySink for NamesWithAttrs {
-    /// For `.` and `..`, and what has no attributes. Node 0 in them keeps the kernel from making a node of the entry.
+    /// For `.` and `..`, of which the kernel takes no more than the name and the inode number, and for what has no
+    /// attributes. The kernel lists the entry, finds a size in them that cannot be, makes no node of it and gives the
+    /// lookup back. (Node 0 is meant for that, but fuser would tell the same for the inode number, which is not listed.)
     fn entry(&mut self, name: &[u8], node: NodeId, kind: Kind, next: u64) -> Room {
-        let attr = bare_attr(NodeId(0), kind);
+        let attr = FileAttr { size: u64::MAX, ..bare_attr(node, kind) };
         room(self.reply.add(INodeNo(node.0), next, OsStr::from_bytes(name), &Duration::ZERO, &attr, GENERATION))
     }
 
