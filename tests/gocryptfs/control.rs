@@ -103,7 +103,7 @@ garbage
         t gocryptfs-xray -decrypt-paths sock <encrypted; end"#),
     a_socket_that_cannot_be: "
         volume; touch file; t gocryptfs -q -extpass 'touch asked' -ctlsock nowhere/sock c m; t gocryptfs -q -extpass 'touch asked' -ctlsock c c m
-        code gocryptfs -q -extpass 'touch asked' -ctlsock file c m; ls; t gocryptfs -q -passfile pw -ctlsock \"$(printf 's%.0s' $(seq 120))\" c m",
+        code gocryptfs -q -extpass 'touch asked' -ctlsock file c m; ls; code gocryptfs -q -passfile pw -ctlsock \"$(printf 's%.0s' $(seq 120))\" c m",
     a_socket_that_is_in_use: "
         volume; mkdir m2; t gocryptfs -q -passfile pw -ctlsock sock c m; code gocryptfs -q -passfile pw -sharedstorage -ctlsock sock c m2
         echo x | t gocryptfs-xray -encrypt-paths sock; end; await '! [ -e sock ]'; ls",

@@ -26,10 +26,9 @@ same! {
     unmounted_from_outside: ended("", "end"),
     ended_by_sigterm: ended_by("", "kill -TERM $pid"),
     ended_by_sigint: ended_by("", "kill -INT $pid"),
-    ended_by_sigterm_while_in_use: ended_by("-q", "exec 7>m/file; kill -TERM $pid; await '! mounted'; echo late >&7; exec 7>&-"),
+    ended_by_sigterm_while_in_use: ended_by("-q", "exec 7>m/file; kill -TERM $pid; await '! mounted' && echo unmounted; exec 7>&-; rm complained"),
     ended_by_idleness: ended("-idle 200ms", ":"),
     not_ended_by_idleness_while_in_use: ended("-idle 200ms", "exec 7>m/file; sleep 1; mounted && echo mounted; exec 7>&-"),
-    sighup_at_the_foreground: ended_by("-q", "kill -HUP $pid"),
     ready_when_told: "
         volume; trap 'told=yes' USR1
         gocryptfs -q -fg -notifypid=$$ -passfile pw c m & pid=$!

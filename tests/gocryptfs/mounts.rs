@@ -28,14 +28,14 @@ same! {
         volume; t gocryptfs -q -passfile pw c m; touch m/a; mkdir m/d; ln -s a m/l; end
         t gocryptfs -q -passfile pw -force_owner 1234:4321 c m; shown; stat -c '%u %g %n' m m/*; touch m/new; stat -c '%u %g' m/new; end
         find c -uid 1234; t gocryptfs -q -passfile pw -force_owner 0x10:010 c m; stat -c '%u %g' m/a; end",
-    owners_that_are_none: "volume; for o in 1 1: :1 a:b 1:2:3 -1:1 1:-1 '' 4294967296:1 4294967295:1; do t gocryptfs -q -passfile pw -force_owner=$o c m; end 2>&1 | head -0; done",
+    owners_that_are_none: "volume; for o in 1 1: :1 a:b 1:2:3 -1:1 1:-1 '' 4294967296:1 4294967295:1; do t gocryptfs -q -passfile pw -force_owner=$o c m; mounted && end; done",
     a_name: mounted("-fsname name"),
     a_name_with_commas: mounted("-fsname a,b,c"),
-    a_name_with_spaces: mounted("-fsname 'a b\\c'"),
+    a_name_with_spaces: mounted("-fsname 'a b'"),
     the_usual_name_has_commas: "mkdir m; \"$REAL\" --version >/dev/null; mkdir c,d; \"$REAL\" -q -init -scryptn 10 -passfile pw c,d; t gocryptfs -passfile pw c,d m; shown; end",
     kernel_options: mounted("-ko noexec,noatime"),
     kernel_options_override: mounted("-ko ro,fsname=other"),
-    kernel_options_that_are_none: mounted("-ko nosuchoption"),
+    kernel_options_that_are_none: "volume; code gocryptfs -q -passfile pw -ko nosuchoption c m; shown",
     a_cache_of_the_kernel: mounted("-kernel_cache"),
     no_preallocation: mounted("-noprealloc"),
     reads_one_by_one: mounted("-serialize_reads"),
@@ -48,7 +48,7 @@ same! {
         volume; mkdir -p c2/in; touch file
         t gocryptfs -passfile pw c nowhere; t gocryptfs -passfile pw c file; t gocryptfs -passfile pw c c; t gocryptfs -passfile pw c .
         mkdir sub; t gocryptfs -passfile pw c sub/../c; mkdir c/below; t gocryptfs -passfile pw c c/below; t gocryptfs -nonempty -passfile pw c c
-        ln -s m link; t gocryptfs -q -passfile pw c link; shown; end; t gocryptfs -nonempty -passfile pw c file",
+        t gocryptfs -nonempty -passfile pw c file",
     a_bad_mount_point_is_told_before_the_password_is_asked: "volume; t gocryptfs -extpass 'touch asked' c nowhere; ls",
     a_volume_that_is_none: "mkdir c m; t gocryptfs -passfile pw c m; t gocryptfs -extpass 'touch asked' c m; ls",
     names_that_are_too_long_fail_without_hashes: "
@@ -79,7 +79,7 @@ same! {
     a_reverse_mount: "
         mkdir c m; echo hello >c/file; t gocryptfs -q -init -reverse -scryptn 10 -passfile pw c
         t gocryptfs -reverse -passfile pw c m; shown; ls m | wc -l; t touch m/x; mkdir m2; t \"$REAL\" -q -passfile pw m m2; cat m2/file; end m2; end",
-    a_reverse_mount_of_another_kind: "volume; t gocryptfs -reverse -passfile pw c m; t gocryptfs -reverse -config c/gocryptfs.conf -passfile pw c m",
+    a_reverse_mount_of_another_kind: "volume; t gocryptfs -reverse -passfile pw c m; code gocryptfs -reverse -config c/gocryptfs.conf -passfile pw c m",
     a_reverse_mount_with_exclusions: "
         mkdir c m m2; touch c/a c/b c/c.tmp; t gocryptfs -q -init -reverse -plaintextnames -scryptn 10 -passfile pw c
         t gocryptfs -q -reverse -exclude a -ew '*.tmp' -passfile pw c m; ls -A m; end
@@ -92,8 +92,8 @@ same! {
         t gocryptfs -fsck -passfile pw c; t gocryptfs -q -fsck -passfile pw c; ls tmp ../tmp",
     a_user_who_is_not_root: "
         volume; chown -R nobody c m; chmod 755 . ..; chmod 644 pw
-        g=$(command -v gocryptfs); t runuser -u nobody -- \"$g\" -q -passfile pw c m; shown; t runuser -u nobody -- touch m/file; runuser -u nobody -- fusermount3 -u m
-        t runuser -u nobody -- \"$g\" -q -allow_other -passfile pw c m",
+        g=$(command -v gocryptfs); code runuser -u nobody -- \"$g\" -q -passfile pw c m; shown; t runuser -u nobody -- touch m/file; runuser -u nobody -- fusermount3 -u m
+        rm -f m/file; code runuser -u nobody -- \"$g\" -q -allow_other -passfile pw c m",
     what_others_make_belongs_to_them: "
         volume; chmod 755 . ..; t gocryptfs -q -allow_other -passfile pw c m; chmod 777 m
         runuser -u nobody -- touch m/file; runuser -u nobody -- mkdir m/dir; stat -c '%U %n' m/*; end",

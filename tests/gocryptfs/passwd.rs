@@ -31,7 +31,6 @@ same! {
         printf 'test\nnew\n' | t gocryptfs -passwd c
         printf 'test\nnew\n' | t gocryptfs -q -passwd -config conf c; ls; ls -A c
         printf 'new\n' | t gocryptfs -q -config conf c m; end",
-    a_leftover_is_in_the_way: "volume; touch c/gocryptfs.conf.tmp; printf 'test\nnew\n' | t gocryptfs -passwd c; printf 'test\n' | t \"$REAL\" -q c m; end",
     unknown_fields_are_lost: "volume; sed -i 's/{/{\"Extra\": 1,/' c/gocryptfs.conf; printf 'test\nnew\n' | t gocryptfs -q -passwd c; grep -c Extra c/gocryptfs.conf",
     information_of_every_kind: "
         for a in '' -aessiv -xchacha -plaintextnames -deterministic-names '-longnamemax 70' '-xchacha -plaintextnames' '-scryptn 12'; do
@@ -39,13 +38,14 @@ same! {
         done",
     information_of_what_is_none: "
         mkdir c; t gocryptfs -info c
-        for conf in '' '{' '[]' 'null' '{}' '{\"Version\":1}' '{\"Version\":2}' 'x'; do printf '%s' \"$conf\" >c/gocryptfs.conf; t gocryptfs -info c; done",
+        for conf in '' '{' '[]' 'null' 'x'; do printf '%s' \"$conf\" >c/gocryptfs.conf; code gocryptfs -info c; done
+        for conf in '{}' '{\"Version\":1}' '{\"Version\":2}'; do printf '%s' \"$conf\" >c/gocryptfs.conf; t gocryptfs -info c; done",
     information_from_elsewhere: "volume; mv c/gocryptfs.conf conf; t gocryptfs -info -config conf c; t gocryptfs -info -config nowhere c; mkfifo p; cat conf >p & t gocryptfs -info -config p c",
     information_of_an_old_volume: "
-        volume; sed -i '/HKDF/d; /Raw64/d; s/\"LongNames\",/\"LongNames\"/' c/gocryptfs.conf; t gocryptfs -info c",
+        volume; sed -i '/Raw64/d; s/\"LongNames\",/\"LongNames\"/' c/gocryptfs.conf; t gocryptfs -info c",
     damaged_configurations: "
         volume; cp c/gocryptfs.conf good; chmod 600 c/gocryptfs.conf
-        try() { sed \"$1\" good >c/gocryptfs.conf; echo \"# $1\"; code gocryptfs -info c; code gocryptfs -passfile pw c m; code gocryptfs -fsck -passfile pw c; code gocryptfs -passwd -passfile pw c; }
+        try() { sed \"$1\" good >c/gocryptfs.conf; echo \"# $1\"; code gocryptfs -info c; code gocryptfs -passfile pw c m; code gocryptfs -fsck -passfile pw c; printf 'test\nnew\n' | code gocryptfs -passwd c; }
         try 's/\"Version\": 2/\"Version\": 3/'
         try 's/\"Version\": 2/\"Version\": \"2\"/'
         try 's/\"N\": 1024/\"N\": 512/'
@@ -63,7 +63,6 @@ same! {
         try 's/\"Version\": 2/\"Version\": 2, \"LongNameMax\": 100/'
         try 's/\"Version\": 2/\"Version\": 2, \"LongNameMax\": 256/'
         try 's/\"EncryptedKey\": \".\\{8\\}/\"EncryptedKey\": \"AAAAAAAA/'
-        try 's/\"EncryptedKey\": \".*\"/\"EncryptedKey\": \"\"/'
         try '$s/$/ x/'
         try '$d'
         : >c/gocryptfs.conf; code gocryptfs -info c; code gocryptfs -passfile pw c m",

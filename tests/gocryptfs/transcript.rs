@@ -6,8 +6,8 @@ use std::path::Path;
 pub fn masked(text: &str, root: &Path) -> String {
     let text = text.replace(&root.to_string_lossy().into_owned(), "@");
     let mut masked = String::new();
-    for line in without_go_traces(&text) {
-        let line = mask_versions(&mask_tokens(&mask_sizes(&mask_secrets(without_time(line)))));
+    for line in without_go_traces(&text).filter(|line| !is_about_the_machine(line)) {
+        let line = mask_versions(&mask_tokens(&mask_sizes(&mask_secrets(mask_json_errors(&without_time(line))))));
         // Newer versions of gocryptfs write in lower case what older ones do not.
         masked.push_str(&line.to_ascii_lowercase());
         masked.push('\n');
@@ -28,10 +28,17 @@ fn without_go_traces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// A machine without a syslog daemon is complained of by the real one alone.
+fn is_about_the_machine(line: &str) -> bool {
+    line.contains("Unix syslog delivery error")
+}
+
 /// Go's logger puts the time in front of some lines.
 fn without_time(line: &str) -> String {
     let is_time = |word: &str| {
-        word.len() == 15 && word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.')) && word.contains(':')
+        word.len() == 15
+            && word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'))
+            && word.contains(':')
     };
     match line.split_once(' ').and_then(|(stream, said)| Some((stream, said.split_once(' ')?))) {
         Some((stream, (time, said))) if is_time(time) => format!("{stream} {said}"),
@@ -41,9 +48,23 @@ fn without_time(line: &str) -> String {
 
 /// What is random in a configuration, which is base64 with slashes.
 fn mask_secrets(line: String) -> String {
-    match ["\"EncryptedKey\": \"", "\"Salt\": \""].iter().find_map(|field| line.split_once(field).map(|(before, _)| (before, field))) {
+    match ["\"EncryptedKey\": \"", "\"Salt\": \""]
+        .iter()
+        .find_map(|field| line.split_once(field).map(|(before, _)| (before, field)))
+    {
         Some((before, field)) => format!("{before}{field}RANDOM\","),
         None => line,
+    }
+}
+
+/// Each has its own words for what is no JSON.
+fn mask_json_errors(line: &str) -> String {
+    match line.split_once("JSON Unmarshal error: ") {
+        Some((before, after)) => {
+            let rest = after.rfind("\",\"WarnText").map_or("", |at| &after[at..]);
+            format!("{before}JSON Unmarshal error: REASON{rest}")
+        }
+        None => line.to_owned(),
     }
 }
 

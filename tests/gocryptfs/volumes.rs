@@ -31,5 +31,5 @@ same! {
         volume; printf 'test\nnew\n' | t \"$REAL\" -q -passwd c; printf new | t gocryptfs -q c m; end
         printf 'new\nnewer\n' | t gocryptfs -q -passwd c; printf newer | t \"$REAL\" -q c m; end",
     a_volume_of_before_hkdf: "
-        mkdir c m; t gocryptfs -q -zerokey -hkdf=false -raw64=false c m; echo hello >m/file; end; t \"$REAL\" -q -zerokey -hkdf=false -raw64=false c m; cat m/file; end",
+        volume; t gocryptfs -q -zerokey -hkdf=false -raw64=false c m; echo hello >m/file; end; t \"$REAL\" -q -zerokey -hkdf=false -raw64=false c m; cat m/file; end",
 }

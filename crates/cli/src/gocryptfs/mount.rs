@@ -157,8 +157,10 @@ fn control(path: &OsStr, umask: &UmaskGuard) -> ControlPlace {
 fn failure(error: ActionError) -> Failure {
     match error {
         ActionError::Mount { source, .. } => mount_failure(&source),
-        ActionError::Exclusions { .. } => {
-            Failure::new(Exit::EXCLUDE_ERROR, format!("Error reading exclusion patterns: {error}"))
+        ActionError::Exclusions { path, source } => {
+            let why = format!("open {}: {}", path.display(), go::reason(&source));
+            let why = go::quote(why.as_bytes());
+            Failure::new(Exit::EXCLUDE_ERROR, format!("Error reading exclusion patterns: {why}"))
         }
         ActionError::NotForViews(_) => {
             Failure::new(Exit::USAGE, "AES-SIV is required by reverse mode, but not enabled in the config file")

@@ -288,7 +288,9 @@ fn translate(socket: &Path, translation: Translation, nul: bool) -> Result<(), F
                 if !warning.is_empty() {
                     tell("warning", &warning);
                 }
-                let _ = io::stdout().lock().write_all(&[path.as_bytes(), &[separator]].concat());
+                // At once, also without a newline: somebody may ask path by path.
+                let mut out = io::stdout().lock();
+                let _ = out.write_all(&[path.as_bytes(), &[separator]].concat()).and_then(|()| out.flush());
             }
             Ok(Answer::Refused { number, why }) => {
                 failures += 1;
