@@ -89,6 +89,31 @@ fn what_was_changed_is_read_by_whoever_opens_it_then() {
 }
 
 #[test]
+fn listings_have_all_that_listings_have() {
+    if !can_run() {
+        return;
+    }
+    let stage = Stage::filled(&PLAINTEXT_NAMES, |plain| {
+        fs::write(plain.join("a"), "x").unwrap();
+        fs::hard_link(plain.join("a"), plain.join("b")).unwrap();
+        fs::create_dir(plain.join("d")).unwrap();
+    });
+    let ours = stage.ours(&[]);
+    let root = fs::File::open(ours.root()).unwrap();
+    let mut entries: Vec<_> = rustix::fs::Dir::read_from(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().to_str().unwrap().to_owned(), entry.file_type(), entry.ino()))
+        .collect();
+    entries.sort_by(|one, other| one.0.cmp(&other.0));
+    let names: Vec<_> = entries.iter().map(|entry| entry.0.as_str()).collect();
+    assert_eq!(names, [".", "..", "a", "b", "d", "gocryptfs.conf"]);
+    assert!(entries[3].1 == rustix::fs::FileType::RegularFile && entries[4].1 == rustix::fs::FileType::Directory);
+    assert!(entries[2].2 == entries[3].2 && entries[2].2 == fs::metadata(ours.path("b")).unwrap().ino());
+    ours.unmount();
+}
+
+#[test]
 fn nothing_can_be_changed_through_a_view() {
     if !can_run() {
         return;

@@ -5,9 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-use strongroom_tests::{Format, Names, Need, Program, Random, Scratch, capture, differences, grow, has, run};
+use strongroom_tests::{Format, Names, Need, Program, Random, capture, differences, grow, has, run};
 
-use super::{Stage, can_run, format, listed};
+use super::{Stage, can_run, format, listed, one_name_each};
 
 const ENCRYPTED_NAMES: Format = format(Names::Encrypted, None);
 
@@ -37,7 +37,10 @@ fn a_second_copy_finds_nothing_to_do() {
     if !can_run() || !has(&[Need::Program("rsync")]) {
         return;
     }
-    let stage = Stage::filled(&ENCRYPTED_NAMES, |plain| grow(plain, &ENCRYPTED_NAMES, &mut Random::seeded(9)));
+    let stage = Stage::filled(&ENCRYPTED_NAMES, |plain| {
+        grow(plain, &ENCRYPTED_NAMES, &mut Random::seeded(9));
+        one_name_each(plain);
+    });
     let copy = stage.scratch.dir("copy");
     for mounts in 0..2 {
         let ours = stage.ours(&[]);
@@ -90,27 +93,4 @@ fn copiers_that_look_for_holes_keep_the_header() {
 fn contents(root: &Path) -> Vec<(String, Vec<u8>)> {
     let names = ["hole-in-between", "hole-in-front", "hole-only"];
     names.iter().map(|name| ((*name).to_owned(), fs::read(root.join(name)).unwrap())).collect()
-}
-
-#[test]
-fn an_ordinary_user_has_views_too() {
-    if !can_run() || !has(&[Need::Program("runuser")]) {
-        return;
-    }
-    let scratch = Scratch::new();
-    let plain = scratch.dir("plain");
-    fs::write(plain.join("file"), "what is in it").unwrap();
-    Program::Strongroom.init_reverse(&scratch, &plain, &super::PLAINTEXT_NAMES);
-    let (at, secret) = (scratch.dir("at"), scratch.write_passphrase("theirs", strongroom_tests::PASSPHRASE));
-    for path in [&plain, &plain.join(".gocryptfs.reverse.conf"), &plain.join("file"), &at, &secret] {
-        run(Command::new("chown").arg("nobody").arg(path));
-    }
-    let mut mount = Command::new("runuser");
-    mount.args(["-u", "nobody", "--"]).arg(Program::Strongroom.command().get_program());
-    mount.args(["mount", "--foreground", "--reverse", "--passphrase-file"]).arg(&secret).arg(&plain).arg(&at);
-    mount.env("STRONGROOM_CONFIG", "/dev/null");
-    let server = strongroom_tests::Server::start(mount, &at, scratch.path("server.log"));
-    let read = run(Command::new("runuser").args(["-u", "nobody", "--", "stat", "-c", "%s"]).arg(at.join("file")));
-    assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), (18 + 32 + 13).to_string());
-    server.unmount();
 }
