@@ -30,6 +30,9 @@ use crate::operations::{NodeId, Operations};
 use crate::options::MountOptions;
 use crate::transport;
 
+/// How long the last things may take when a mount that was unmounted by somebody is told to end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// A mounted file system that this process serves. Unmounts when dropped.
 pub struct Session {
     unmounter: Unmounter,
@@ -295,6 +298,7 @@ impl Unmounter {
     fn end_by_signal(&self, signal: i32, farewell: Farewell, observer: &dyn Observer) {
         let unmounted = self.end_for(End::Signal(signal), || self.unmount());
         let is_over = unmounted.is_ok();
+        let was_mounted = !matches!(unmounted, Err(UmountError::NotMounted(_))) || self.device.is_none();
         let ended = match unmounted {
             Err(UmountError::Busy { .. }) => {
                 observer.observe(&Event::Warning(self.in_use(farewell)));
@@ -308,6 +312,22 @@ impl Unmounter {
             Err(error) => observer.observe(&Event::Warning(error.to_string())),
         }
         if farewell == Farewell::AtOnce && !is_over {
+            match was_mounted {
+                true => self.leave(signal),
+                false => self.leave_after_grace(signal),
+            }
+        }
+    }
+
+    /// Somebody else unmounted it. If that was just now, the last things are being done; if not, it goes on out of sight, for
+    /// users that are not waited for.
+    fn leave_after_grace(&self, signal: i32) {
+        let unmounter = self.clone();
+        let leave = move || {
+            thread::sleep(GRACE);
+            unmounter.leave(signal);
+        };
+        if thread::Builder::new().name("grace".into()).spawn(leave).is_err() {
             self.leave(signal);
         }
     }

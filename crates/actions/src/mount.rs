@@ -58,12 +58,12 @@ impl Mount {
 
     /// What came of it, as seen from another process than the one that serves the mount.
     pub fn outcome(&self) -> Mounted {
-        let is_descriptor = |path: &Path| path.starts_with("/dev/fd");
-        let resolved = |path: &PathBuf| match is_descriptor(path) {
-            true => path.clone(),
-            false => path.canonicalize().unwrap_or_else(|_| path.clone()),
+        let resolved = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let mountpoint = match self.mountpoint.starts_with("/dev/fd") {
+            true => Mountpoint::check(&self.mountpoint, &self.dir, true).map(|at| at.path().to_owned()),
+            false => Ok(resolved(&self.mountpoint)),
         };
-        let mountpoint = resolved(&self.mountpoint);
+        let mountpoint = mountpoint.unwrap_or_else(|_| self.mountpoint.clone());
         Mounted { cipher_dir: resolved(&self.dir), read_only: is_read_only(&mountpoint), mountpoint }
     }
 }

@@ -23,7 +23,8 @@ use crate::exit::{Exit, Failure};
 #[derive(Args)]
 #[command(after_long_help = "\
 Options for -o, as in /etc/fstab: ro, rw, allow_other, acl, noxattr, dev, suid, exec (and nodev, nosuid, noexec), idle=TIME,
-fsname=NAME, nonempty, shared_storage, direct_io, threads=N, passphrase_file=FILE, passphrase_command=COMMAND,
+fsname=NAME, nonempty, shared_storage, direct_io, threads=N, force_owner=UID:GID (all is shown as belonging to them, and
+others are let in), context=CONTEXT (of SELinux), passphrase_file=FILE, passphrase_command=COMMAND,
 passphrase_credential=NAME; and reverse, exclude=PATH, exclude_wildcard=PATTERN, exclude_from=FILE, one_file_system. A
 comma in a value is written \\, as is a backslash \\\\.
 
@@ -111,8 +112,8 @@ impl MountArgs {
         let mut secrets = ListedSecret::default();
         let mut reverse = Reverse::default();
         for list in &self.lists {
-            let applied = options
-                .apply(list, &mut |name, value| secrets.takes(name, value) || reverse.takes(name, value));
+            let applied =
+                options.apply(list, &mut |name, value| secrets.takes(name, value) || reverse.takes(name, value));
             applied.map_err(|error| usage(format!("cannot use the mount options {list:?}: {error}")))?;
         }
         self.add_long_options(&mut options);

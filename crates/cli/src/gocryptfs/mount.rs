@@ -190,11 +190,10 @@ fn mount_failure(error: &MountError) -> Failure {
             unsupported(mountpoint, "is contained in", cipher_dir)
         }
         MountError::DeadMount(_) | MountError::Unreadable { .. } => invalid(error.to_string()),
-        MountError::AllowOtherForbidden => {
-            let hint = "Have the line \"user_allow_other\" added to /etc/fuse.conf, or mount as root.";
-            Failure::new(Exit::FUSE_NEW_SERVER, format!("fs.Mount failed: {error}\n{hint}"))
+        error => {
+            let hint = error.hint().map(|hint| format!("\n{hint}")).unwrap_or_default();
+            Failure::new(Exit::FUSE_NEW_SERVER, format!("fs.Mount failed: {error}{hint}"))
         }
-        error => Failure::new(Exit::FUSE_NEW_SERVER, format!("fs.Mount failed: {error}")),
     }
 }
 

@@ -80,6 +80,9 @@ pub static FLAGS: &[Flag] = &[
     text("ctlsock", |f, v| f.ctlsock = given(v), "Create control socket at specified path"),
     switch("d", |f, on| f.debug = on, ""),
     switch("debug", |f, on| f.debug = on, "Enable debug output"),
+    // Not one of gocryptfs's: where mount.fuse3 mounts before it gives its privileges away, it is told so that permissions
+    // are checked, and passes it on.
+    switch("default_permissions", |_, _| (), "Ignored for mount.fuse3 with drop_privileges"),
     switch("deterministic-names", |f, on| f.deterministic_names = on, "Disable diriv file name randomisation"),
     switch("dev", |f, on| f.dev = on, "Allow device files"),
     switch("devrandom", |_, _| (), "Obsolete, ignored for compatibility"),
