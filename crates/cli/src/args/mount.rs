@@ -75,6 +75,9 @@ pub struct MountArgs {
     /// Let the kernel cache no file content
     #[arg(long)]
     direct_io: bool,
+    /// Answer at this socket what a path is called on the other side, as gocryptfs does; only its owner may ask
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub control_socket: Option<PathBuf>,
     /// Options as in /etc/fstab; see below
     #[arg(short = 'o', value_name = "LIST")]
     lists: Vec<OsString>,

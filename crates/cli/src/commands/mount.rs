@@ -6,7 +6,7 @@
 use std::{ffi::OsString, sync::Arc};
 
 use strongroom_actions::{
-    ActionError, Inherited, Mount, MountReverse, Mounted, Session, UmaskGuard, Unlock, harden, ready,
+    ActionError, ControlPlace, Inherited, Mount, MountReverse, Mounted, Session, UmaskGuard, Unlock, harden, ready,
 };
 use strongroom_event::Observer;
 use strongroom_secret::{SecretRef, resolve};
@@ -24,11 +24,14 @@ use crate::{
 pub fn run(args: &MountArgs, face: Face, arguments: &[OsString]) -> Result<Exit, Failure> {
     let Settled { options, source, reverse } = args.settle()?;
     let (dir, mountpoint) = (args.dir.clone(), args.mountpoint.clone());
+    // For the owner alone: the names in a vault are part of what it keeps.
+    let control = args.control_socket.clone().map(|path| ControlPlace { path, permissions: 0o600 });
     let request = match reverse {
-        None => Request::Vault(Mount::new(dir, mountpoint, options)),
+        None => Request::Vault(Mount { control, ..Mount::new(dir, mountpoint, options) }),
         Some(reverse) => Request::View(MountReverse {
             exclude: reverse.exclude(),
             one_file_system: reverse.one_file_system,
+            control,
             ..MountReverse::new(dir, mountpoint, options)
         }),
     };
