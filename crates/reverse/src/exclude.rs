@@ -4,7 +4,7 @@
 //! would do. It decides what a backup holds, so its results are kept, the odd ones too: `?` stands for itself, `foo/` takes
 //! what is below `foo` but not `foo`, and characters that mean something in regular expressions mean it here.
 
-use regex_automata::meta::Regex;
+use regex_automata::meta::{BuildError, Regex};
 
 use crate::go_regex::translated;
 
@@ -90,9 +90,14 @@ fn as_go_reads(path: &[u8]) -> std::borrow::Cow<'_, str> {
 fn pattern(line: &str) -> Result<Option<Pattern>, String> {
     let Some((expression, brings_back)) = expression(line) else { return Ok(None) };
     let ours = translated(&expression)?;
-    let regex =
-        Regex::new(&ours).map_err(|error| error.syntax_error().map_or(error.to_string(), ToString::to_string))?;
+    let regex = Regex::new(&ours).map_err(|error| short(&error))?;
     Ok(Some(Pattern { regex, brings_back }))
+}
+
+/// What is wrong, without the expression, which is not what was written.
+fn short(error: &BuildError) -> String {
+    let whole = error.syntax_error().map_or(error.to_string(), ToString::to_string);
+    whole.rsplit("error: ").next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// The regular expression, in Go's dialect, that a line stands for, and whether it brings back what others exclude.
