@@ -112,3 +112,15 @@ garbage
     a_socket_by_a_relative_path: "volume; mkdir s; cd s; t gocryptfs -q -passfile ../pw -ctlsock sock ../c ../m; ls; cd ..; end; await '! [ -e s/sock ]' && echo removed",
     an_umask: "volume; umask 077; t gocryptfs -q -passfile pw -ctlsock sock c m; stat -c %a sock; end",
 }
+
+#[test]
+fn a_mount_of_our_own_has_such_a_socket_too_for_its_owner_alone() {
+    let script = "
+        volume; t \"$OURS\" mount --control-socket sock --passphrase-file pw c m; stat -c '%F %a' sock; mkdir m/d
+        [ $(echo d | \"$REAL_XRAY\" -encrypt-paths sock) = $(ls c | grep -v gocryptfs) ] && echo the same
+        end; await '! [ -e sock ]' && echo removed";
+    let Some(transcript) = crate::stage::ours(script) else { return };
+    for line in ["socket 600", "the same", "removed"] {
+        assert!(transcript.lines().any(|said| said == line), "{transcript}");
+    }
+}

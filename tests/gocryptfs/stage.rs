@@ -98,6 +98,7 @@ impl Side {
         command.args(["--kill-after=5", "90", "sh", "-c", &format!("{PRELUDE}\n{script}")]);
         command.current_dir(&work).stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         command.env("PATH", path.unwrap()).env("OUT", &out).env("REAL", real("gocryptfs"));
+        command.env("OURS", Program::Strongroom.command().get_program());
         command.env("REAL_XRAY", real("gocryptfs-xray"));
         command.env("HOME", &work).env("TMPDIR", scratch.dir("tmp")).env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
         command.env("STRONGROOM_CONFIG", "/dev/null").env("STRONGROOM_AUDIT_ENABLED", "false");
