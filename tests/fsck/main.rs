@@ -99,8 +99,9 @@ fn what_may_not_be_read_is_told_alike_and_counts_as_skipped() {
         fs::set_permissions(volume.disk(plain), fs::Permissions::from_mode(mode)).unwrap();
     };
     (allow("closed", 0o700), allow("half", 0o755), allow("locked", 0o600), allow("open", 0o644));
-    let public = [&volume.dir, &volume.scratch.path(""), &volume.scratch.path("mount")];
-    public.map(|dir| fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap());
+    for public in [&volume.dir, &volume.scratch.path(""), &volume.scratch.path("mount")] {
+        fs::set_permissions(public, fs::Permissions::from_mode(0o777)).unwrap();
+    }
     fs::set_permissions(volume.dir.join("gocryptfs.conf"), fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(volume.scratch.passphrase_file(), fs::Permissions::from_mode(0o444)).unwrap();
     let run = |program: Fsck| {

@@ -25,11 +25,15 @@ impl<B: Backing> Checker<'_, B> {
             Ok(dir) => dir,
             Err(errno) => return self.unreadable(place, Part::OpeningDir, "opening the directory", errno),
         };
-        self.check_xattrs(place, Target::Dir(&dir));
         let mut entries = Vec::new();
-        if let Err(errno) = self.backing.list(&dir, &mut |entry| entries.push(entry)) {
-            return self.unreadable(place, Part::Entries, "listing the directory", errno);
+        match self.backing.list(&dir, &mut |entry| entries.push(entry)) {
+            Ok(()) => {}
+            Err(Errno::ACCESS) => {
+                return self.unreadable(place, Part::OpeningDir, "opening the directory", Errno::ACCESS);
+            }
+            Err(errno) => return self.unreadable(place, Part::Entries, "listing the directory", errno),
         }
+        self.check_dir_xattrs(place, &dir);
         let iv = self.check_iv(place, &dir, &entries);
         if self.options.as_mounted && iv.is_none() {
             return;
@@ -46,6 +50,17 @@ impl<B: Backing> Checker<'_, B> {
             jobs.push(Job::Entries { dir: place.clone(), iv, entries: rest });
         }
         self.queue.push(jobs);
+    }
+
+    /// From within the directory; or, if it may not be entered, from the one above it.
+    fn check_dir_xattrs(&self, place: &Place, dir: &B::Dir) {
+        match (&place.parent, self.backing.list_xattrs(Target::Dir(dir))) {
+            (Some(parent), Err(Errno::ACCESS)) => match self.open_dir(parent) {
+                Ok(above) => self.check_xattrs(place, Target::Entry(&above, &place.disk)),
+                Err(errno) => self.unreadable(place, Part::Attributes, "opening the directory above", errno),
+            },
+            _ => self.check_xattrs(place, Target::Dir(dir)),
+        }
     }
 
     /// The directory's IV; `None` if there is none to decrypt its names with.

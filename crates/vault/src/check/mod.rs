@@ -53,7 +53,8 @@ pub struct CheckOptions<'a> {
     /// How many threads work; 0: as the machine has, within 2 and 16.
     pub threads: usize,
     /// Only what a mount shows is looked at: nothing behind names that do not decrypt, but what other file systems show
-    /// that are mounted within; and what is left of interrupted runs are names like others.
+    /// that are mounted within; what is left of interrupted runs are names like others; and what no mount stumbles over is
+    /// not told. All problems are listed then.
     pub as_mounted: bool,
     /// Tells how much there is to read, which takes a second walk beside the first.
     pub estimate: bool,

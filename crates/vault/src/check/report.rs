@@ -193,12 +193,15 @@ pub(super) struct Found {
 impl<B: Backing> Checker<'_, B> {
     pub(super) fn found(&self, found: Found) {
         let problem = &found.problem;
+        if self.options.as_mounted && (problem.part == Part::Nothing || problem.kind == ProblemKind::Stub) {
+            return;
+        }
         if problem.kind.is_damage() {
             add(&self.counts.damaged, 1);
             self.observer.observe(&Event::Damaged { path: problem.path.clone(), what: problem.detail.clone() });
         }
         let mut problems = self.problems.lock();
-        match problems.len() < Report::MOST_PROBLEMS {
+        match problems.len() < Report::MOST_PROBLEMS || self.options.as_mounted {
             true => problems.push(found),
             false => add(&self.counts.unlisted, 1),
         }

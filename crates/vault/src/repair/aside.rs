@@ -4,6 +4,9 @@
 //! In it, each repair that would meet what an earlier one left has a number, and everything has the path that it had: to
 //! undo it, it is moved back to the same path in the cipher directory.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use rustix::io::Errno;
 
 use crate::backing::{Backing, RenameMode, Sys, Target};
@@ -39,35 +42,37 @@ impl<B: Backing> Aside<B> {
         &self,
         backing: &B,
         paths: &[&[u8]],
-        is_done: impl Fn(&B::Dir, &[u8], &[u8]) -> bool,
-    ) -> Sys<Numbered<'_, B>> {
+        is_done: impl Fn(&B::Dir, &[u8]) -> bool,
+    ) -> Sys<Numbered<B>> {
         let dir = make_dir(backing, &self.parent, &self.name)?;
+        backing.sync_dir(&self.parent)?;
         let mut number = 1u32;
         loop {
-            let name = number.to_string().into_bytes();
-            let is_free = |path: &&[u8]| match open_way(backing, &dir, &name, path) {
-                Err(_) => true,
-                Ok(at) => {
-                    let leaf = split(path).1;
-                    backing.stat(Target::Entry(&at, leaf)).is_err() || is_done(&at, leaf, path)
-                }
+            let numbered = || backing.open_dir(&dir, number.to_string().as_bytes());
+            let is_free = |path: &&[u8]| {
+                let (parent, name) = split(path);
+                let holder = walk(backing, numbered(), parent);
+                holder.map_or(true, |at| backing.stat(Target::Entry(&at, name)).is_err() || is_done(&at, path))
             };
             if paths.iter().all(is_free) {
-                return Ok(Numbered { backing_dir: dir, number, _aside: self });
+                break;
             }
             number += 1;
         }
+        Ok(Numbered { dir, number, durable: RefCell::default() })
     }
 }
 
 /// What one repair sets aside.
-pub(super) struct Numbered<'a, B: Backing> {
-    backing_dir: B::Dir,
+pub(super) struct Numbered<B: Backing> {
+    /// What all numbers are in.
+    dir: B::Dir,
     number: u32,
-    _aside: &'a Aside<B>,
+    /// Paths of directories that are durable, for whoever killed an earlier run may have killed it before they were.
+    durable: RefCell<BTreeSet<Vec<u8>>>,
 }
 
-impl<B: Backing> Numbered<'_, B> {
+impl<B: Backing> Numbered<B> {
     /// Its name in the directory for what is set aside.
     pub(super) fn number(&self) -> u32 {
         self.number
@@ -75,9 +80,19 @@ impl<B: Backing> Numbered<'_, B> {
 
     /// The directory in which something with this path belongs, durable with all above it.
     pub(super) fn dir_for(&self, backing: &B, path: &[u8]) -> Sys<B::Dir> {
-        let mut dir = make_dir(backing, &self.backing_dir, self.number.to_string().as_bytes())?;
-        for part in split(path).0.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-            dir = make_dir(backing, &dir, part)?;
+        let mut durable = self.durable.borrow_mut();
+        let mut way = self.number.to_string().into_bytes();
+        let mut dir = make_dir(backing, &self.dir, &way)?;
+        if durable.insert(way.clone()) {
+            backing.sync_dir(&self.dir)?;
+        }
+        for part in parts(split(path).0) {
+            let inner = make_dir(backing, &dir, part)?;
+            way = [way.as_slice(), b"/", part].concat();
+            if durable.insert(way.clone()) {
+                backing.sync_dir(&dir)?;
+            }
+            dir = inner;
         }
         Ok(dir)
     }
@@ -104,12 +119,12 @@ impl<B: Backing> Numbered<'_, B> {
                 1 => format!("{}.txt", self.number),
                 more => format!("{}-{more}.txt", self.number),
             };
-            match backing.write_small(&self.backing_dir, name.as_bytes(), text.as_bytes(), false) {
+            match backing.write_small(&self.dir, name.as_bytes(), text.as_bytes(), false) {
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
                 Ok(()) => {
-                    backing.sync_entry(&self.backing_dir, name.as_bytes())?;
-                    return backing.sync_dir(&self.backing_dir);
+                    backing.sync_entry(&self.dir, name.as_bytes())?;
+                    return backing.sync_dir(&self.dir);
                 }
             }
         }
@@ -117,31 +132,25 @@ impl<B: Backing> Numbered<'_, B> {
     }
 }
 
-/// A directory of this name, durable; made if there is none.
+/// A directory of this name; made if there is none.
 fn make_dir<B: Backing>(backing: &B, at: &B::Dir, name: &[u8]) -> Sys<B::Dir> {
     match backing.make_dir(at, name, 0o700, None) {
-        Ok(()) => backing.sync_dir(at)?,
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno),
+        Ok(()) | Err(Errno::EXIST) => backing.open_dir(at, name),
+        Err(errno) => Err(errno),
     }
-    backing.open_dir(at, name)
-}
-
-fn open_way<B: Backing>(backing: &B, dir: &B::Dir, number: &[u8], path: &[u8]) -> Sys<B::Dir> {
-    let mut at = backing.open_dir(dir, number)?;
-    for part in split(path).0.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        at = backing.open_dir(&at, part)?;
-    }
-    Ok(at)
 }
 
 /// The directory with this path in the vault.
 pub(super) fn dir_at<B: Backing>(backing: &B, path: &[u8]) -> Sys<B::Dir> {
-    let mut dir = backing.root()?;
-    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        dir = backing.open_dir(&dir, part)?;
-    }
-    Ok(dir)
+    walk(backing, backing.root(), path)
+}
+
+fn walk<B: Backing>(backing: &B, from: Sys<B::Dir>, path: &[u8]) -> Sys<B::Dir> {
+    parts(path).try_fold(from?, |dir, part| backing.open_dir(&dir, part))
+}
+
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
 }
 
 /// The directory and the name of a path; both without a `/` between them.

@@ -48,7 +48,7 @@ pub fn repair<B: Backing>(
         return Ok(Repairs { repaired: Vec::new(), number: None });
     }
     let paths: Vec<&[u8]> = plan.repairs.iter().map(|repair| repair.disk_path.as_slice()).collect();
-    let is_copied = |at: &B::Dir, name: &[u8], path: &[u8]| is_copy(backing, at, name, path);
+    let is_copied = |at: &B::Dir, path: &[u8]| is_copy(backing, at, path);
     let aside = aside.first_free(backing, &paths, is_copied)?;
     aside.write_down(backing, &list(plan))?;
     let number = Some(aside.number());
@@ -64,7 +64,7 @@ struct Work<'a, B: Backing> {
     backing: &'a B,
     ciphers: &'a Ciphers,
     random: &'a dyn Random,
-    aside: Numbered<'a, B>,
+    aside: Numbered<B>,
 }
 
 impl<B: Backing> Work<'_, B> {
@@ -160,8 +160,9 @@ impl<B: Backing> Work<'_, B> {
 }
 
 /// Whether what is aside is the copy of a stub that is to be emptied.
-fn is_copy<B: Backing>(backing: &B, at: &B::Dir, name: &[u8], path: &[u8]) -> bool {
-    let Ok(dir) = dir_at(backing, split(path).0) else { return false };
+fn is_copy<B: Backing>(backing: &B, at: &B::Dir, path: &[u8]) -> bool {
+    let (parent, name) = split(path);
+    let Ok(dir) = dir_at(backing, parent) else { return false };
     let stub = backing.read_small(&dir, name, HEADER);
     stub.as_ref().is_ok_and(|stub| !stub.is_empty()) && backing.read_small(at, name, HEADER) == stub
 }
