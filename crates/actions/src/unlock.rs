@@ -6,7 +6,9 @@ use strongroom_secret::{Passphrase, SecretError};
 use crate::{ActionError, Conf, RecoveryKey, UmaskGuard};
 
 /// What opens a vault, when it is asked.
-pub struct Unlock<'a>(Box<dyn FnOnce(&Conf) -> Result<MasterKey, ActionError> + 'a>);
+pub struct Unlock<'a>(Box<Source<'a>>);
+
+type Source<'a> = dyn FnOnce(&Conf) -> Result<MasterKey, ActionError> + 'a;
 
 impl<'a> Unlock<'a> {
     /// The passphrase. A vault that a token opens is refused before it is asked for.

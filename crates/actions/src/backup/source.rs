@@ -24,7 +24,7 @@ pub(super) enum Surveyed {
         conf: Box<Result<Conf, ActionError>>,
     },
     /// A vault that is not mounted.
-    Vault(Conf),
+    Vault(Box<Conf>),
 }
 
 impl Surveyed {
@@ -39,7 +39,7 @@ impl Surveyed {
             return Ok(Surveyed::Mounted { path, conf: Box::new(Conf::read(&cipher_dir)) });
         }
         if path.join(CONF_NAME).symlink_metadata().is_ok() {
-            return Ok(Surveyed::Vault(Conf::read(&path)?));
+            return Ok(Surveyed::Vault(Box::new(Conf::read(&path)?)));
         }
         Ok(Surveyed::Plain(path))
     }

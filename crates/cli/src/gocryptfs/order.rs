@@ -65,7 +65,7 @@ pub fn find_dir(flags: &mut Flags, say: &Say) -> Result<(), Failure> {
         say.info(&format!("Using config file at custom location {}", config.display()));
     }
     flags.owner = flags.force_owner.as_deref().map(owner).transpose()?;
-    flags.mountpoint = flags.positional.get(1).map(|mountpoint| absolute(mountpoint)).unwrap_or_default();
+    flags.mountpoint = flags.positional.get(1).map(absolute).unwrap_or_default();
     Ok(())
 }
 

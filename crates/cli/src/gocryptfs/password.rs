@@ -25,7 +25,7 @@ use super::{
 /// What opens the volume, as the flags say: asked for when the action wants it, and no earlier.
 pub fn unlock<'a>(flags: &'a Flags, say: &'a Say) -> Unlock<'a> {
     if flags.is_without_conf() {
-        return Unlock::by_master_key(|| Ok(master_key(flags, say)?));
+        return Unlock::by_master_key(|| master_key(flags, say));
     }
     let passphrase = || decrypting(say, once(flags, say));
     match &flags.fido2 {
