@@ -67,7 +67,7 @@ pub struct RepairStep {
     pub remedy: RepairRemedy,
     /// Why it could not be done.
     pub failure: Option<String>,
-    /// Whether something that was damaged is in order now, or out of the way.
+    /// Whether it is about something that is damaged.
     #[serde(skip)]
     pub mends_damage: bool,
 }
@@ -191,10 +191,13 @@ impl RepairReport {
         }
     }
 
-    /// How much is damaged still.
+    /// How much is damaged still: what was left, what failed, and what there was no room to list.
     pub fn still_damaged(&self) -> u64 {
-        let mended = self.repairs.iter().filter(|step| self.is_done && step.mends_damage && step.failure.is_none());
-        self.found.damaged.saturating_sub(mended.count() as u64)
+        if !self.is_done {
+            return self.found.damaged;
+        }
+        let failed = self.repairs.iter().filter(|step| step.mends_damage && step.failure.is_some());
+        self.left.len() as u64 + failed.count() as u64 + self.found.unlisted
     }
 
     /// Whether a step could not be done.

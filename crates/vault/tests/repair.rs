@@ -355,3 +355,30 @@ fn a_power_cut_at_any_call_of_a_repair_has_lost_nothing_and_a_second_one_finishe
         assert!(states > 100, "{states} states");
     }
 }
+
+#[test]
+fn a_repair_that_is_done_survives_a_power_cut_also_if_it_finished_one_that_was_killed() {
+    const NEVER: u64 = 1 << 40;
+    let damaged = Damaged::thoroughly(0, Journal::Posix);
+    let before = damaged.files();
+    let plan = damaged.plan();
+    for calls in 0.. {
+        let victim = damaged.on(damaged.disk.fork());
+        victim.disk.kill_after(calls);
+        let _ = victim.carry_out(&plan);
+        let was_killed = victim.disk.is_killed();
+        // The machine goes on, and has written nothing to the disk that nobody synced.
+        victim.disk.kill_after(NEVER);
+        // Where nothing was left to do, nothing more is promised.
+        let states = if victim.repaired().number.is_some() { victim.disk.crash_states(8) } else { Vec::new() };
+        for state in states {
+            let what = format!("killed after {calls} calls, repaired, cut: {}", state.what);
+            let left = damaged.on(state.disk);
+            assert_nothing_lost(&before, &left.files(), &what);
+            assert_eq!(kinds(&left.check().problems), what_stays(left.fixture), "{what}");
+        }
+        if !was_killed {
+            break;
+        }
+    }
+}

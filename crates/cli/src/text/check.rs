@@ -124,6 +124,9 @@ pub fn repaired(report: &RepairReport, style: Style) -> String {
             aside.display()
         ));
     }
+    if report.found.unlisted > 0 {
+        text.push_str("There were more problems than are listed: repair it once more.\n");
+    }
     text + &match report.still_damaged() {
         0 => "Nothing is damaged that was not put right.\n".to_owned(),
         n => format!("{} left.\n", style.red(&count(n, "problem"))),

@@ -57,7 +57,10 @@ pub fn repair<B: Backing>(
         begins(repair);
         Repaired { repair: repair.clone(), failure: work.perform(repair).err().map(io::Error::from) }
     });
-    Ok(Repairs { repaired: repaired.collect(), number })
+    let repaired = repaired.collect();
+    // Of what an earlier run has done that was killed, nothing may be on the disk yet.
+    backing.sync_all()?;
+    Ok(Repairs { repaired, number })
 }
 
 struct Work<'a, B: Backing> {

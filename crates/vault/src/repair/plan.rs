@@ -44,8 +44,8 @@ pub enum Remedy {
     Empty,
     /// The empty directory gets a new IV. One that cannot be used is set aside.
     NewDirIv,
-    /// The directory gets its IV back, which gocryptfs had moved to here when it was about to remove the directory; all
-    /// names in it decrypt with it. One that cannot be used is set aside.
+    /// The directory gets its IV back, which gocryptfs had moved to here when it was about to remove the directory; its
+    /// names decrypt with it. One that cannot be used is set aside.
     DirIvBack {
         /// Path in the cipher directory.
         from: Vec<u8>,
@@ -127,7 +127,10 @@ impl Plan {
             !ends.into_iter().any(|end| moved.contains(&path[..end]))
         };
         self.repairs.retain(|repair| stays(&repair.disk_path));
-        self.left.retain(|left| stays(&left.problem.disk_path));
+        self.left.retain(|left| {
+            let path = &left.problem.disk_path;
+            stays(path) && !moved.contains(path)
+        });
     }
 }
 
@@ -190,7 +193,8 @@ fn is_moved_iv(problem: &Problem) -> bool {
     problem.kind == ProblemKind::Leftover && split(&problem.disk_path).1.starts_with(DIR_IV_LEFTOVER)
 }
 
-/// Whether all names in the directory decrypt with this IV.
+/// Whether a name in the directory decrypts to text with this IV, which it does with no other. All need not: some may be
+/// damaged besides.
 fn fits<B: Backing>(leftover: &[u8], dir: &[u8], backing: &B, ciphers: &Ciphers) -> Result<bool> {
     let (beside, name) = split(leftover);
     let Ok(content) = backing.read_small(&dir_at(backing, beside)?, name, DirIv::LEN) else { return Ok(false) };
@@ -199,18 +203,12 @@ fn fits<B: Backing>(leftover: &[u8], dir: &[u8], backing: &B, ciphers: &Ciphers)
     let mut entries: Vec<RawEntry> = Vec::new();
     backing.list(&dir, &mut |entry| entries.push(entry))?;
     let decrypts = |disk: &[u8]| ciphers.names.decrypt(&iv, disk).is_ok_and(|name| std::str::from_utf8(&name).is_ok());
-    let names = entries.iter().filter_map(|entry| match ciphers.names.classify(&entry.name, false) {
-        Classified::Ordinary if entry.name.starts_with(DIR_IV_LEFTOVER) => None,
-        Classified::Ordinary => Some(decrypts(&entry.name)),
+    Ok(entries.iter().any(|entry| match ciphers.names.classify(&entry.name, false) {
+        Classified::Ordinary => decrypts(&entry.name),
         Classified::LongNameFile => {
             let content = backing.read_small(&dir, &entry.name, NameCipher::MAX_NAME_FILE);
-            Some(content.is_ok_and(|encoded| decrypts(&encoded)))
+            content.is_ok_and(|encoded| decrypts(&encoded))
         }
-        Classified::LongContent | Classified::Reserved => None,
-    });
-    let (mut count, mut all) = (0, true);
-    for decrypts in names {
-        (count, all) = (count + 1, all && decrypts);
-    }
-    Ok(all && count > 0)
+        Classified::LongContent | Classified::Reserved => false,
+    }))
 }
