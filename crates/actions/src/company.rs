@@ -1,7 +1,7 @@
 //! Mounting a vault that somebody else has mounted already, for those who expect to be let.
 //!
-//! Two mounts of one directory damage nothing as long as they do not write the same file at once, but the first one, which
-//! has the directory to itself as far as it knows, does not see what the second one does until its caches are dropped.
+//! The first one has the directory to itself as far as it knows: it goes on with the sizes and file ids that it remembers, so
+//! that a file which both change can be damaged, and it sees late what the second one does.
 
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -37,7 +37,8 @@ pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) ->
         return Err(ActionError::InUse { path: dir.to_owned(), owner });
     };
     observer.observe(&Event::Warning(format!(
-        "{} is mounted already{at}; this mount caches nothing, and the other one may not see at once what is changed here",
+        "{} is mounted already{at}, where much may be cached: a file that is changed here and there is damaged, unless both \
+         are mounted for shared storage",
         dir.display()
     )));
     Ok(Taken { lock: None, in_company: true })
