@@ -170,9 +170,9 @@ fn undecodable_entries_are_shown_as_the_real_one_shows_them() {
     fs::write(mounted.path("letter"), "text").unwrap();
     mounted.unmount();
     let reserved = ["gocryptfs.conf", "gocryptfs.diriv"];
-    let names =
+    let mut names =
         fs::read_dir(&volume.cipher_dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let stored = names.filter(|name| !reserved.contains(&name.as_str())).next().unwrap();
+    let stored = names.find(|name| !reserved.contains(&name.as_str())).unwrap();
     let conflict = volume.cipher_dir.join(format!("{stored}.conflict"));
     fs::rename(volume.cipher_dir.join(stored), conflict).unwrap();
     fs::write(volume.cipher_dir.join("plain.conflict"), "").unwrap();

@@ -17,9 +17,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use strongroom_tests::{
-    Format, Need, Program, Scratch, run, tool, wait_until, without_terminal,
-};
+use strongroom_tests::{Format, Need, Program, Scratch, run, tool, wait_until, without_terminal};
 
 /// What every test here needs.
 const MOUNTS: &[Need] = &[Need::Fuse];
@@ -109,7 +107,7 @@ impl Mounted {
         let [kind, source, own] = [1, 2, 3].map(|after| words[dash + after].to_owned());
         Some(Self {
             at: mountpoint.to_owned(),
-            server: server(&kind, mountpoint),
+            server: server(words[2]),
             kind,
             source,
             options: format!("{},{own}", words[5]),
@@ -152,19 +150,27 @@ impl Drop for Mounted {
     }
 }
 
-/// The process whose command line names the mount point, and which serves a mount.
-fn server(kind: &str, mountpoint: &Path) -> Option<u32> {
-    assert!(kind.starts_with("fuse."), "{kind}");
-    let device = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
-    let line = device.lines().rev().find(|line| line.split(' ').nth(4).map(Path::new) == Some(mountpoint))?;
-    let (_, connection) = line.split(' ').nth(2)?.split_once(':')?;
+/// The process that holds the kernel's end of the mount; where the kernel does not tell (before Linux 6.17), the newest one
+/// in these mounts that talks to it.
+fn server(device: &str) -> Option<u32> {
+    let (_, connection) = device.split_once(':')?;
     let wanted = format!("fuse_connection:\t{connection}\n");
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|pid| {
+    let holds = |pid: &u32| {
         let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
         infos.filter_map(|info| fs::read_to_string(info.path()).ok()).any(|info| info.contains(&wanted))
-    })
+    };
+    let mounts = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let talks = |pid: &u32| {
+        let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        mounts(&pid.to_string()) == mounts("thread-self")
+            && links.filter_map(|link| fs::read_link(link.path()).ok()).any(|file| file == Path::new("/dev/fuse"))
+    };
+    processes().into_iter().find(holds).or_else(|| processes().into_iter().filter(talks).max())
+}
+
+fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Whether a process is there that is not only waited for.
