@@ -70,6 +70,22 @@ same! {
         t gocryptfs -q -sharedstorage -passfile pw c m; t gocryptfs -q -sharedstorage -passfile pw c m2
         cat m2/one; echo one >m/one; cat m2/one; echo more >>m2/one; cat m/one; rm m/one; cat m2/one
         mkdir m/d; touch m2/d/f; ls m/d; mv m2/d m2/e; ls m; ln m2/e/f m2/g; [ $(stat -c %i m/g) = $(stat -c %i m/e/f) ] && stat -c %h m/g; end; end m2",
+    a_mount_beside_one_of_the_real_program: "
+        volume; mkdir m2; t \"$REAL\" -q -passfile pw c m; code gocryptfs -q -passfile pw c m2
+        echo one >m/one; cat m2/one; echo two >m2/two; sync m2/two; cat m/two; end; end m2",
+    acls_are_enforced: "
+        volume; chmod 755 . ..; t gocryptfs -q -acl -allow_other -passfile pw c m; echo hello >m/file; chmod 600 m/file
+        t runuser -u nobody -- cat m/file; setfacl -m u:nobody:r m/file; getfacl -cp m/file; t runuser -u nobody -- cat m/file; end",
+    attributes: "
+        volume; t gocryptfs -q -passfile pw c m; touch m/file; setfattr -n user.a -v b m/file; getfattr -d m/file; t getfattr -n user.none m/file; end
+        find c -type f -empty -exec getfattr -d {} + | grep -c user.gocryptfs",
+    programs_run_or_do_not: "
+        volume; t gocryptfs -q -passfile pw c m; printf '#!/bin/sh\necho ran\n' >m/program; chmod +x m/program; t m/program; end
+        t gocryptfs -q -noexec -passfile pw c m; t m/program; end",
+    sizes_of_the_file_system: "volume; t gocryptfs -q -passfile pw c m; [ $(stat -fc %b c) = $(stat -fc %b m) ] && stat -fc '%l %T' m; end",
+    a_dead_mount_is_in_the_way: "
+        volume; gocryptfs -q -fg -passfile pw c m & pid=$!; await mounted; kill -KILL $pid; wait $pid
+        code gocryptfs -q -passfile pw c m; fusermount3 -u m; t gocryptfs -q -passfile pw c m; end",
     a_volume_within_a_volume: "
         volume; t gocryptfs -q -passfile pw c m; mkdir m/c m2; t gocryptfs -q -init -scryptn 10 -passfile pw m/c; t gocryptfs -q -passfile pw m/c m2; shown m2; echo hello >m2/file; cat m2/file; end m2; end",
     a_cipher_directory_by_a_link: "volume; ln -s c link; t gocryptfs -q -passfile pw link m; shown; end",
