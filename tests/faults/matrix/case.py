@@ -2,24 +2,17 @@
 
 Judged by tests/oracle/trees, which shares no code with the product.
 """
-import importlib.machinery
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-from .trap import Trap, is_possible
+from .judge import ROOT, differences, listed, trees
+from .trap import launched
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-ORACLE = os.path.join(ROOT, "tests/oracle/trees")
-# For a shell; and here, where starting it for each look would take longer than the look.
-JUDGE = shlex.join([sys.executable, ORACLE])
-trees = importlib.machinery.SourceFileLoader("trees", ORACLE).load_module()
 ORDERS = os.path.join(ROOT, "scripts/demo/orders")
 PATIENCE = 300
 # Exit codes that are promised.
@@ -126,8 +119,8 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
         if verb == "encrypt" and not os.path.exists(os.path.join(self.vault, "gocryptfs.conf")):
             # A key that was written for a vault which never came to be.
             forget(self.path("recovery-key"))
-        child, trap = self.launch([*wrapped, *self.command(verb, *more)], trapped, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
+        child, trap = launched([*wrapped, *self.command(verb, *more)], trapped, env=self.environment(), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
         try:
             out, err = child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -142,20 +135,6 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
             raise Failed(f"migrate {verb} gave {done.returncode}, not {expect}: {words_of(done)}")
         return done
 
-    def launch(self, words, trapped, **how):
-        """The process, and what has to be closed when it has ended."""
-        how = {"env": self.environment(), "stdin": subprocess.DEVNULL, **how}
-        if trapped is None:
-            return subprocess.Popen(words, **how), None
-        if not is_possible():
-            return subprocess.Popen([*inject(*trapped), *words], **how), None
-        child = subprocess.Popen(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *words], **how)
-        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
-        try:
-            return child, Trap(child.pid, *trapped)
-        finally:
-            os.kill(child.pid, signal.SIGCONT)
-
     def hit(self, verb, call, number):
         """Runs it until it is killed at the so-manieth call of this name that its main thread makes."""
         done = self.run(verb, trapped=(call, number, signal.SIGKILL), expect=None)
@@ -169,8 +148,8 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
 
     def start(self, verb, *more, wrapped=(), trapped=None):
         """Runs it in the background."""
-        child, trap = self.launch([*wrapped, *self.command(verb, *more)], trapped, stdout=subprocess.DEVNULL,
-                                  stderr=open(os.path.join(self.outside, "said"), "a"))
+        child, trap = launched([*wrapped, *self.command(verb, *more)], trapped, env=self.environment(),
+                               stdout=subprocess.DEVNULL, stderr=open(os.path.join(self.outside, "said"), "a"))
         self.traps += [trap] if trap else []
         return child
 
@@ -296,21 +275,6 @@ command = {json.dumps(self.orders_words + ["ping"] if self.has_orders else ["/bi
         shutil.rmtree(self.outside, ignore_errors=True)
 
 
-def listed(directory, path):
-    """Writes down what is there, for `differences`."""
-    with open(path, "w") as out:
-        for name, fact in trees.describe(directory).items():
-            print(json.dumps({"path": name, **fact}), file=out)
-
-
-def differences(path, directory):
-    """In what the directory is not what was written down, or why that cannot be seen; None if it is the same."""
-    try:
-        return "\n".join(list(trees.differences(trees.load(path), trees.describe(directory)))[:40]) or None
-    except OSError as error:
-        return str(error)
-
-
 def small(count=40, size=20000, large=0):
     """Makes a tree of plain files, for where it is the fault that matters: `count` of `size`, and one of `large`."""
     def make(root):
@@ -331,11 +295,6 @@ def words_of(done):
     lines = (done.stderr + done.stdout).strip().splitlines()
     said = [line for line in lines if line.startswith("strongroom:") and not line.startswith("strongroom: warning:")]
     return " | ".join(said[-3:] or lines[-3:])
-
-
-def inject(call, number, what):
-    """A signal at the so-manieth call of this name that the main thread makes."""
-    return ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal={int(what)}:when={number}"]
 
 
 def until(condition, what, seconds=60):

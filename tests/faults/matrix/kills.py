@@ -6,7 +6,8 @@ import re
 import shutil
 import signal
 
-from .case import NO_MIGRATION, OK, Case, Failed, NotHit, differences, listed, words_of
+from .case import NO_MIGRATION, OK, Case, Failed, NotHit, words_of
+from .judge import differences, listed
 
 # What changes something that survives the process. The bulk of the copying is done by other threads, at random times.
 CALLS = ["fsync", "fdatasync", "syncfs", "renameat2", "renameat", "rename", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",

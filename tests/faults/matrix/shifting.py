@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 
-from .case import BUSY, JUDGE, OK, WENT_BACK, Case, Failed, small, until, words_of
+from .case import BUSY, OK, WENT_BACK, Case, Failed, small, until, words_of
+from .judge import JUDGE
 from .space import held_back
 
 SHIFTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shifter.py")

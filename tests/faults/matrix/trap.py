@@ -8,7 +8,9 @@ import ctypes
 import functools
 import os
 import platform
+import signal
 import struct
+import subprocess
 
 TRACING = "/sys/kernel/tracing/events/syscalls"
 BPF, PERF_EVENT_OPEN = 321, 298  # of x86_64
@@ -18,6 +20,26 @@ SET_BPF, ENABLE = 0x40042408, 0x2400
 LOOK_UP, SEND_SIGNAL, PID_IN_NAMESPACE = 1, 109, 120
 NAMES = {"umount2": "umount"}
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def launched(words, trapped, **how):
+    """The process, and what has to be closed when it has ended. `trapped`: the call, the how manieth of it, and the signal."""
+    how = {"stdin": subprocess.DEVNULL, **how}
+    if trapped is None:
+        return subprocess.Popen(words, **how), None
+    if not is_possible():
+        return subprocess.Popen([*inject(*trapped), *words], **how), None
+    child = subprocess.Popen(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *words], **how)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+    try:
+        return child, Trap(child.pid, *trapped)
+    finally:
+        os.kill(child.pid, signal.SIGCONT)
+
+
+def inject(call, number, what):
+    """The same by strace."""
+    return ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal={int(what)}:when={number}"]
 
 
 class Trap:
