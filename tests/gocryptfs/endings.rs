@@ -7,7 +7,7 @@ fn served(flags: &str, then: &str) -> String {
     format!(
         "volume; trap 'ready=yes' USR1
          gocryptfs -fg -nosyslog -notifypid=$$ -passfile pw {flags} c m >said 2>complained & pid=$!
-         await '[ \"$ready\" ]'; {then}
+         await '[ \"$ready\" ]'; await \"obeys $pid\"; {then}
          wait $pid; ended=$?; cat said complained; mounted && echo still there"
     )
 }

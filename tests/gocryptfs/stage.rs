@@ -44,8 +44,11 @@ await() {
         sleep 0.01
     done
 }
+# Whether a process has its handlers: a shell has what runs beside it ignore SIGINT, until it wants to know.
+obeys() { [ $((0x$(awk '/^SigCgt/ { print $2 }' "/proc/$1/status") & 2)) -ne 0 ]; }
 mounted() { grep -q " $PWD/${1:-m} " /proc/self/mountinfo; }
-end() { await "fusermount3 -u '${1:-m}'" && await "! mounted '${1:-m}'"; }
+# Unmounts, if there is a mount.
+end() { mounted "$@" || return; await "fusermount3 -u '${1:-m}'" && await "! mounted '${1:-m}'"; }
 printf 'test\n' >pw
 "#;
 
