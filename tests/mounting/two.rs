@@ -29,6 +29,28 @@ fn a_second_mount_of_a_directory_is_allowed_and_warns() {
 }
 
 #[test]
+fn what_the_second_mount_replaces_can_be_written_to_by_the_first() {
+    if !has(MOUNTS) {
+        return;
+    }
+    let volume = Volume::create();
+    let first = volume.mount(&["-q"]);
+    fs::write(first.path("file"), "of the first").unwrap();
+    run(Command::new("sync").arg("-f").arg(&first.at));
+    let other = Volume { mountpoint: volume.scratch.dir("other"), ..volume };
+    let second = other.mount(&["-q"]);
+    fs::write(second.path("file"), "new").unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(first.path("file")).unwrap();
+    std::io::Write::write_all(&mut file, b", and more").unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    assert!(fs::read_to_string(second.path("file")).unwrap().ends_with(", and more"));
+    second.unmount();
+    first.unmount();
+    Program::Strongroom.finds_nothing_wrong(&other.scratch, &other.cipher_dir);
+}
+
+#[test]
 fn mounts_of_shared_storage_see_each_other() {
     if !has(MOUNTS) {
         return;

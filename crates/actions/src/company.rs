@@ -1,10 +1,22 @@
 //! Mounting a vault that somebody else has mounted already, for those who expect to be let.
 //!
-//! The first one has the directory to itself as far as it knows: it goes on with the sizes and file ids that it remembers, so
-//! that a file which both change can be damaged, and it sees late what the second one does.
+//! The first one had the directory to itself until then. It notices, and goes no more by the file ids that it remembers, which
+//! would damage files that the second one has replaced. The kernel's caches in front of it remain: it sees late what the second
+//! one does, and may write back over it what it knew before.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    pipe::{PipeFlags, pipe_with},
+};
 use strongroom_durable::DirLock;
 use strongroom_event::{Event, Observer};
 use strongroom_mount::mounts::{self, MountEntry};
@@ -37,8 +49,8 @@ pub(crate) fn take_or_join(dir: &Path, shared: bool, observer: &dyn Observer) ->
         return Err(ActionError::InUse { path: dir.to_owned(), owner });
     };
     observer.observe(&Event::Warning(format!(
-        "{} is mounted already{at}, where much may be cached: a file that is changed here and there is damaged, unless both \
-         are mounted for shared storage",
+        "{} is mounted already{at}, where much may be cached: what is changed here may be seen late there, and be \
+         overwritten, unless both are mounted for shared storage",
         dir.display()
     )));
     Ok(Taken { lock: None, in_company: true })
@@ -59,6 +71,43 @@ pub(crate) fn patiently<T, E>(
         }
     }
     attempt()
+}
+
+/// Watches whether somebody else mounts the directory, until it is dropped.
+pub(crate) struct Watch {
+    _stop: OwnedFd,
+}
+
+impl Watch {
+    /// Calls `share` once the directory is mounted a second time. It is this process that mounted it the first time.
+    pub fn begin(dir: &Path, share: impl FnOnce() + Send + 'static) -> io::Result<Watch> {
+        let mounts = File::open("/proc/self/mountinfo")?;
+        let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
+        let dir = dir.to_owned();
+        let watch = move || {
+            if comes_to_be_shared(&dir, &mounts, &stopped) {
+                share();
+            }
+        };
+        thread::Builder::new().name("company".into()).spawn(watch)?;
+        Ok(Watch { _stop: stop })
+    }
+}
+
+fn comes_to_be_shared(dir: &Path, table: &File, stopped: &OwnedFd) -> bool {
+    loop {
+        let mounts = mounts::list().unwrap_or_default();
+        if mounts.iter().filter(|mount| mount.is_of(dir)).count() > 1 {
+            return true;
+        }
+        // The kernel tells of a change of the table as of something urgent.
+        let mut awaited = [PollFd::new(table, PollFlags::PRI), PollFd::new(stopped, PollFlags::IN)];
+        match poll(&mut awaited, None) {
+            Ok(_) if !awaited[1].revents().is_empty() => return false,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Where the owner has the directory mounted, in words, if that is what it is doing.

@@ -13,7 +13,7 @@ use strongroom_vault::{NamePattern, VaultOptions};
 
 use crate::{
     ActionError, Conf, ConfPlace, ControlPlace, ControlSocket, Unlock,
-    company::{Taken, take_or_join},
+    company::{Taken, Watch, take_or_join},
     open::{cipher_dir, take},
 };
 
@@ -112,6 +112,11 @@ pub fn mount(
     let adapter = Arc::new(Adapter::new(vault.clone(), &options));
     let mut session = serve(adapter, &mountpoint, &dir, &options, request.lingers, observer).map_err(refused)?;
     session.hold(lock);
+    if request.in_company && !options.shared_storage {
+        let (vault, watched) = (vault.clone(), dir.clone());
+        let watch = Watch::begin(&watched, move || vault.share());
+        session.hold(watch.map_err(|source| refused(MountError::Serving(source)))?);
+    }
     if let Some(control) = control {
         session.hold(control.serve(vault)?);
     }

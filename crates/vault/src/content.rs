@@ -82,7 +82,7 @@ impl<B: Backing> Vault<B> {
     /// What the header says. The caller holds the content lock, shared or exclusive.
     pub(crate) fn file_id(&self, node: &Node<B>, state: &FileState<B>, file: &B::File) -> Result<KnownId> {
         let known = *state.id.lock();
-        if known != KnownId::Unread && !self.options.shared {
+        if known != KnownId::Unread && !self.is_shared() {
             return Ok(known);
         }
         let mut start = [0; HEADER + 1];
@@ -102,7 +102,7 @@ impl<B: Backing> Vault<B> {
                 Err(error) => return Err(self.corrupt(node, format!("the file header is damaged: {error}"))),
             }
         };
-        if !self.options.shared {
+        if !self.is_shared() {
             *state.id.lock() = known;
         }
         Ok(known)
@@ -111,7 +111,7 @@ impl<B: Backing> Vault<B> {
     /// The length of the ciphertext, and whether it has holes. The caller holds the content lock exclusively.
     pub(crate) fn extent(&self, file: &B::File, content: &mut Content) -> Result<Extent> {
         match content.extent {
-            Some(extent) if !self.options.shared => Ok(extent),
+            Some(extent) if !self.is_shared() => Ok(extent),
             _ => {
                 let stat = self.backing.stat(Target::File(file))?;
                 let extent = Extent::of(&stat);
@@ -191,7 +191,7 @@ impl<B: Backing> Vault<B> {
     /// Finishes a truncation that a crash interrupted in the last block, before that block ceases to be the last or its
     /// length is relied on. A damaged block is left to whoever reads it.
     pub(crate) fn settle_end(&self, change: &mut Change<'_, B>) -> Result<()> {
-        if change.content.is_settled && !self.options.shared {
+        if change.content.is_settled && !self.is_shared() {
             return Ok(());
         }
         let size = self.plain_size(change.extent);

@@ -155,7 +155,9 @@ impl<B: Backing> Vault<B> {
     pub(crate) fn dir_handle(&self, node: &Arc<Node<B>>) -> Result<Arc<DirHandle<B>>> {
         let state = node.dir().ok_or(VaultError::NotADirectory)?;
         node.touch();
-        if let Some(handle) = &*state.open.lock() {
+        if !self.is_shared()
+            && let Some(handle) = &*state.open.lock()
+        {
             return Ok(handle.clone());
         }
         // Down from the nearest directory that is open. Not by recursion: a tree may be deeper than the stack.
@@ -207,7 +209,7 @@ impl<B: Backing> Vault<B> {
 
     fn keep_dir(&self, node: &Arc<Node<B>>, state: &DirState<B>, handle: DirHandle<B>) -> Arc<DirHandle<B>> {
         let handle = Arc::new(handle);
-        if self.options.shared {
+        if self.is_shared() {
             return handle; // another mount may replace the directory, and its IV with it
         }
         if state.open.lock().replace(handle.clone()).is_none() {
@@ -273,7 +275,7 @@ impl<B: Backing> Vault<B> {
             self.report(node, what.clone());
             return Err(VaultError::Corrupt { path: node.path(), what });
         }
-        if self.options.shared {
+        if self.is_shared() {
             // Another mount may be about to write it.
             return Err(VaultError::Corrupt { path: node.path(), what });
         }

@@ -140,7 +140,7 @@ impl<B: Backing> Vault<B> {
     pub(crate) fn keep_new_file(&self, node: &Arc<Node<B>>, file: B::File, permissions: u32) {
         if let Some(state) = node.file() {
             *state.id.lock() = KnownId::Empty;
-            state.content.write().extent = (!self.options.shared).then_some(Extent { len: 0, is_dense: true });
+            state.content.write().extent = (!self.is_shared()).then_some(Extent { len: 0, is_dense: true });
             self.keep_file(node, state, file, true, permissions & 0o600 != 0o600);
         }
     }
@@ -155,7 +155,7 @@ impl<B: Backing> Vault<B> {
     ) -> Arc<B::File> {
         let file = Arc::new(file);
         let is_only_chance = is_only_chance && !rustix::process::geteuid().is_root();
-        if self.options.shared && !is_only_chance {
+        if self.is_shared() && !is_only_chance {
             return file;
         }
         let before = state.descriptor.lock().replace(Descriptor { file: file.clone(), writable, is_only_chance });

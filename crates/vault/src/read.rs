@@ -57,7 +57,7 @@ impl<B: Backing> Vault<B> {
         let (first, skip) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
         let count = (skip + out.len()).div_ceil(BLOCK);
         let span = count * self.cipher_block();
-        let known = if self.options.shared { KnownId::Unread } else { *state.id.lock() };
+        let known = if self.is_shared() { KnownId::Unread } else { *state.id.lock() };
         // The header stands just before block 0, so one read fetches both.
         let (known, cipher) = if known == KnownId::Unread && first == 0 {
             let buffer = at_least(&mut scratch.cipher, HEADER + span);

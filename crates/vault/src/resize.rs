@@ -50,7 +50,7 @@ impl<B: Backing> Vault<B> {
     fn empty(&self, state: &FileState<B>, file: &B::File, content: &mut crate::open_file::Content) -> Result<()> {
         self.backing.set_len(file, 0)?;
         content.extent = Some(Extent { len: 0, is_dense: true });
-        *state.id.lock() = if self.options.shared { KnownId::Unread } else { KnownId::Empty };
+        *state.id.lock() = if self.is_shared() { KnownId::Unread } else { KnownId::Empty };
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The vault itself: what all operations share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use strongroom_crypto::Random;
@@ -49,6 +50,8 @@ pub struct Vault<B: Backing = RealBacking> {
     pub(crate) ciphers: Ciphers,
     pub(crate) geometry: Geometry,
     pub(crate) options: VaultOptions,
+    /// Others may change the ciphertext, from the beginning or by now.
+    shared: AtomicBool,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) nodes: NodeTable<B>,
@@ -92,6 +95,7 @@ impl<B: Backing> Vault<B> {
             backing,
             root,
             ciphers,
+            shared: AtomicBool::new(options.shared),
             options,
             random,
             observer,
@@ -111,6 +115,15 @@ impl<B: Backing> Vault<B> {
     /// Whether every change is refused.
     pub fn is_read_only(&self) -> bool {
         self.options.read_only
+    }
+
+    /// From now on others may change the ciphertext: what is remembered of it is not believed any more.
+    pub fn share(&self) {
+        self.shared.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Acquire)
     }
 
     /// Finds an entry of a directory, and counts one lookup of it.

@@ -62,7 +62,7 @@ impl<B: Backing> Vault<B> {
         data: &[u8],
         scratch: &mut Scratch,
     ) -> Option<(FileId, usize)> {
-        if !offset.is_multiple_of(BLOCK as u64) || !data.len().is_multiple_of(BLOCK) || self.options.shared {
+        if !offset.is_multiple_of(BLOCK as u64) || !data.len().is_multiple_of(BLOCK) || self.is_shared() {
             return None;
         }
         let KnownId::Known(id) = *state.id.lock() else { return None };
@@ -246,7 +246,7 @@ impl<B: Backing> Vault<B> {
         change.hole = 0..0;
         if start == 0 {
             change.lacks_header = false;
-            if !self.options.shared {
+            if !self.is_shared() {
                 let id = if extent.len <= HEADER as u64 { KnownId::Unread } else { KnownId::Known(change.id) };
                 *change.state.id.lock() = id;
             }
