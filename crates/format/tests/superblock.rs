@@ -4,7 +4,9 @@
 mod common;
 
 use common::{Counted, conf};
-use strongroom_format::{Algorithm, Feature, MasterKey, NameMode, Settings, Superblock, SuperblockError};
+use strongroom_format::{
+    Algorithm, Explicit, Feature, Fido2, MasterKey, NameMode, Settings, Superblock, SuperblockError,
+};
 use strongroom_secret::Passphrase;
 
 const CHEAP: Settings =
@@ -272,4 +274,44 @@ fn a_creator_that_is_no_utf8_does_not_matter() {
     let at = bytes.windows(6).position(|window| window == b"a test").unwrap();
     bytes[at] = 0xFF;
     assert_eq!(Superblock::parse(&bytes).unwrap().creator(), "\u{FFFD} test");
+}
+
+#[test]
+fn a_volume_of_a_token_opens_with_what_the_token_says_and_says_how_to_ask_it() {
+    let token =
+        Fido2 { credential_id: vec![1, 2], hmac_salt: vec![3; 32], assert_options: Some(vec!["pin=false".into()]) };
+    let (master, random) = (MasterKey::from_bytes(&[7; 32]), Counted::default());
+
+    let made = Superblock::create_with_token(&CHEAP, token.clone(), &pass("secret"), &master, &random).unwrap();
+    let read = Superblock::parse(&made.to_json()).unwrap();
+    assert_eq!(read.fido2(), Some(&token));
+    assert!(matches!(read.unlock(&pass("secret")), Err(SuperblockError::Fido2)));
+    assert!(matches!(read.unlock_with_token(&pass("other")), Err(SuperblockError::WrongPassphrase)));
+    assert_eq!(read.unlock_with_token(&pass("secret")).unwrap().to_hex_groups(), master.to_hex_groups());
+}
+
+#[test]
+fn what_is_told_in_place_of_a_configuration_opens_with_the_master_key_alone() {
+    let told = Superblock::explicit(&Explicit::default()).unwrap();
+    assert!(matches!(told.unlock(&pass("x")), Err(SuperblockError::NoWrappedKey)));
+    let master = MasterKey::from_bytes(&[7; 32]);
+    let made = Superblock::create(&CHEAP, &pass("x"), &master, &Counted::default()).unwrap();
+    assert_eq!(told.features(), made.features());
+    // Names of attributes are unpadded unless told otherwise, also where those of files are plain.
+    let plain = Explicit { names: NameMode::Plaintext, ..Explicit::default() };
+    assert!(Superblock::explicit(&plain).unwrap().features().contains(Feature::Raw64));
+    let impossible = Explicit { cipher: Algorithm::XChaCha20Poly1305, hkdf: false, ..Explicit::default() };
+    assert!(matches!(Superblock::explicit(&impossible), Err(SuperblockError::Settings(_))));
+}
+
+#[test]
+fn the_cost_changes_with_the_next_passphrase_and_only_within_bounds() {
+    let master = MasterKey::from_bytes(&[7; 32]);
+    let mut superblock = Superblock::create(&CHEAP, &pass("x"), &master, &Counted::default()).unwrap();
+    assert!(superblock.set_scrypt_log_n(9).is_err() && superblock.set_scrypt_log_n(23).is_err());
+    superblock.set_scrypt_log_n(11).unwrap();
+    superblock.rewrap(&master, &pass("new"), &Counted::default()).unwrap();
+    let read = Superblock::parse(&superblock.to_json()).unwrap();
+    assert_eq!(read.scrypt_log_n(), 11);
+    assert!(read.unlock(&pass("new")).is_ok());
 }
