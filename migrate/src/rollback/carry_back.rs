@@ -31,12 +31,9 @@ impl Migration<'_> {
     /// What would keep changes from being carried back, looked for while services still run: an attempt that comes to nothing
     /// costs no downtime then. It is all looked at once more when they are stopped.
     pub(super) fn refuse_beforehand(&mut self, back: &Back) -> Result<(), MigrateError> {
-        let is_begun = matches!(self.state(), State::RollbackIntent | State::RollingBack);
-        let is_committed = self.history().is_committed();
-        if is_begun || !is_committed || back.to != Destination::Now || self.plan.direction == Direction::Decrypt {
-            return Ok(());
-        }
-        if !matches!(self.at_path()?, AtPath::Target(_)) {
+        // In any other state services may be ill or down, and nothing is spared.
+        let rests = self.state() == State::Soak && matches!(self.at_path()?, AtPath::Target(_));
+        if !rests || back.to != Destination::Now || self.plan.direction == Direction::Decrypt {
             return Ok(());
         }
         self.refuse_if_too_late_for(&back.to)?;
