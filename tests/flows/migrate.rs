@@ -180,7 +180,6 @@ fn in_one_shot_the_originals_are_erased_and_the_other_way_gives_them_back() {
     assert!(!beside.iter().any(|name| name.ends_with(".orig")), "the originals are left: {beside:?}");
     is_same(&before, moving.data());
     moving.flow.write("new", b"written to the vault");
-    settle_times(moving.data()); // The kernel keeps those of a mount, and forgets them by a tick.
     let edited = capture(moving.data());
     let made = ok(&mut moving.migrate("decrypt", &["--yes", "--no-backup"]));
     assert_eq!((moving.is_mounted(), made["migrated"]["state"].as_str()), (false, Some("soak")), "{made:#}");
