@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Dir, OFlags};
-use strongroom_format::{Classified, DirIv};
+use strongroom_format::{Classified, DirIv, NameError};
 
 use crate::error::{Result, ViewError};
 use crate::node::{DirState, Node};
@@ -20,7 +20,7 @@ impl View {
         for name in path.split(|&byte| byte == b'/').filter(|_| !path.is_empty()) {
             let iv = dir_iv(&self.ciphers, &cipher);
             let stored = self.ciphers.names.encrypt(&iv, name).map_err(|error| match error {
-                strongroom_format::NameError::TooLong => ViewError::NameTooLong,
+                NameError::TooLong => ViewError::NameTooLong,
                 _ => ViewError::BadName,
             })?;
             cipher = join(&cipher, stored.disk());
@@ -48,7 +48,12 @@ impl View {
     pub(crate) fn plain_name(&self, node: &Node, dir: &DirState, cipher: &[u8]) -> Result<Vec<u8>> {
         // `gocryptfs.conf` and `gocryptfs.diriv` decrypt to nothing; with plaintext names they stand for themselves.
         if self.ciphers.names.classify(cipher, false) != Classified::LongContent {
-            return self.ciphers.names.decrypt(&dir.iv, cipher).map_err(|_| ViewError::NotFound);
+            let is_plain = self.ciphers.names.is_plaintext();
+            return self.ciphers.names.decrypt(&dir.iv, cipher).map_err(|error| match error {
+                // As the file system that holds the plaintext would say.
+                NameError::TooLong if is_plain => ViewError::NameTooLong,
+                _ => ViewError::NotFound,
+            });
         }
         if let Some(known) = dir.long_names.lock().get(cipher) {
             return Ok(known.to_vec());

@@ -18,9 +18,6 @@ use crate::exclude::Exclusions;
 use crate::node::{DirState, FileState, Form, Node, Nodes, Place, What};
 use crate::numbers::Of;
 
-/// The longest name in a view, as anywhere.
-const MAX_NAME: usize = 255;
-
 /// How a view is to be made.
 #[derive(Default)]
 pub struct ViewOptions {
@@ -70,9 +67,6 @@ impl View {
 
     /// Finds an entry of a directory, and counts one lookup of its node.
     pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Attr> {
-        if name.len() > MAX_NAME {
-            return Err(ViewError::NameTooLong);
-        }
         let parent = self.node(parent)?;
         let dir = parent.dir().ok_or(ViewError::NotADirectory)?;
         if self.ciphers.names.uses_dir_iv() && name == strongroom_format::DIR_IV_NAME.as_bytes() {
