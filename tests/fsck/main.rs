@@ -98,7 +98,9 @@ fn what_may_not_be_read_is_told_alike_and_counts_as_skipped() {
     let allow = |plain: &str, mode| {
         fs::set_permissions(volume.disk(plain), fs::Permissions::from_mode(mode)).unwrap();
     };
-    (allow("closed", 0o700), allow("half", 0o755), allow("locked", 0o600), allow("open", 0o644));
+    for (plain, mode) in [("closed", 0o700), ("half", 0o755), ("locked", 0o600), ("open", 0o644)] {
+        allow(plain, mode);
+    }
     for public in [&volume.dir, &volume.scratch.path(""), &volume.scratch.path("mount")] {
         fs::set_permissions(public, fs::Permissions::from_mode(0o777)).unwrap();
     }
