@@ -110,6 +110,7 @@ fn listings_have_all_that_listings_have() {
     assert_eq!(names, [".", "..", "a", "b", "d", "gocryptfs.conf"]);
     assert!(entries[3].1 == rustix::fs::FileType::RegularFile && entries[4].1 == rustix::fs::FileType::Directory);
     assert!(entries[2].2 == entries[3].2 && entries[2].2 == fs::metadata(ours.path("b")).unwrap().ino());
+    drop(root);
     ours.unmount();
 }
 
