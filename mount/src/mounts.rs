@@ -16,8 +16,7 @@ use crate::device::{self, How, Unmounting};
 use crate::error::{Holder, UmountError};
 
 /// Types of mounts that [`umount`] takes down.
-const OURS: &[&str] =
-    &["fuse.strongroom", "fuse.strongroom-reverse", "fuse.gocryptfs", "fuse.gocryptfs-reverse"];
+const OURS: &[&str] = &["fuse.strongroom", "fuse.strongroom-reverse", "fuse.gocryptfs", "fuse.gocryptfs-reverse"];
 /// How long [`umount`] waits for the serving process to end after the mount is gone.
 const FAREWELL: Duration = Duration::from_secs(300);
 

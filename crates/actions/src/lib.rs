@@ -25,9 +25,7 @@ mod unlock;
 mod xray;
 
 pub use check::{AsMounted, CheckReport, Holes, Problem, check, check_as_mounted};
-pub use control::{
-    Answer, ControlClient, ControlPlace, ControlServer, ControlSocket, PathTranslator, Translation,
-};
+pub use control::{Answer, ControlClient, ControlPlace, ControlServer, ControlSocket, PathTranslator, Translation};
 pub use error::ActionError;
 pub use info::{InUse, Info, MountedAt, ScryptInfo, info};
 pub use init::{Created, Init, NewLock, RecoveryKey, init, init_locked};
