@@ -232,7 +232,7 @@ mod tests {
         let holes = strongroom_actions::Holes { path: "/h".into(), disk_path: "x".into(), bytes: 8192 };
         let report = CheckReport { files_with_holes: 30, holes: vec![holes; 30], ..report() };
         let text = checked(&report, Style::PLAIN);
-        assert!(text.contains("authenticates:\n/h: 8.0 KiB\n"), "{text}");
+        assert!(text.contains("authenticates:\n/h: 8 KiB\n"), "{text}");
         assert!(text.contains("and 10 files more; --json lists them\n"), "{text}");
     }
 
