@@ -94,8 +94,14 @@ pub fn mount(
     let control = request.control.as_ref().map(ControlSocket::bind).transpose()?;
     let conf = Conf::read_from(&dir, &request.conf)?;
     let mut options = request.options.clone();
-    let lock = take_for(request, &dir, &mut options, &*observer)?;
+    let early = (!request.in_company).then(|| take(&dir, options.shared_storage, &*observer)).transpose()?;
     read_only_as_below(&dir, &mut options, &*observer);
+    let master = unlock.master_key(&conf)?;
+    // In company not before the secret is there: a question that somebody forgot to answer keeps nobody else away.
+    let lock = match early {
+        Some(lock) => lock,
+        None => join(&dir, &mut options, &*observer)?,
+    };
     let vault_options = VaultOptions {
         read_only: options.read_only,
         shared: options.shared_storage,
@@ -104,7 +110,6 @@ pub fn mount(
         long_names: request.long_names,
         ..VaultOptions::default()
     };
-    let master = unlock.master_key(&conf)?;
     let mut vault = conf.open_with(&master, vault_options, observer.clone())?;
     drop(master);
     vault.show_bad_names(request.bad_names.clone());
@@ -144,15 +149,7 @@ pub(crate) fn serve<O: Operations>(
     Ok(session)
 }
 
-fn take_for(
-    request: &Mount,
-    dir: &Path,
-    options: &mut MountOptions,
-    observer: &dyn Observer,
-) -> Result<Option<DirLock>, ActionError> {
-    if !request.in_company {
-        return take(dir, options.shared_storage, observer);
-    }
+fn join(dir: &Path, options: &mut MountOptions, observer: &dyn Observer) -> Result<Option<DirLock>, ActionError> {
     let Taken { lock, in_company } = take_or_join(dir, options.shared_storage, observer)?;
     options.shared_storage |= in_company;
     Ok(lock)

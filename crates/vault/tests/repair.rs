@@ -382,3 +382,48 @@ fn a_repair_that_is_done_survives_a_power_cut_also_if_it_finished_one_that_was_k
         }
     }
 }
+
+#[test]
+fn a_name_that_is_none_is_set_aside_and_not_the_other_of_its_file() {
+    for (good, bad) in [(b"file", b"dir"), (b"zzzz", b"aaa")] {
+        let damaged = Damaged::sound(0, Journal::Posix);
+        let (root, file) = damaged.object(&[b"file"]);
+        // Another name in the directory that is walked later, or earlier; and the first one becomes junk, or the second.
+        let (dir, link) = damaged.object(&[b"dir", good.as_slice()]);
+        damaged.disk.link(Target::Entry(&root, &file), &dir, &link).unwrap();
+        damaged.disk.rename(&root, &file, &root, bad, RenameMode::Replace).unwrap();
+        let plan = damaged.plan();
+        let paths: Vec<_> = plan.repairs.iter().map(|repair| repair.disk_path.clone()).collect();
+        assert_eq!(paths, [bad.to_vec()]);
+        damaged.repaired();
+        assert!(damaged.disk.stat(Target::Entry(&dir, &link)).is_ok_and(|stat| stat.links == 2), "aside and here");
+        assert_eq!(damaged.check().problems, []);
+    }
+}
+
+#[test]
+fn what_a_user_called_like_our_leftovers_is_the_users() {
+    let plain = (0..).map(Fixture::mode).find(|fixture| fixture.ciphers().names.is_plaintext()).unwrap();
+    let disk = SimBacking::new(Journal::Posix);
+    plain.format(&disk);
+    let vault = plain.open(disk.clone(), VaultOptions::default()).vault;
+    for name in [b"gocryptfs.conf.tmp".as_slice(), b"gocryptfs.conf.bak", b"gocryptfs.diriv.rmdir.5"] {
+        let file = vault.create(NodeId::ROOT, name, &NEW).unwrap().node;
+        vault.write(file, 0, b"precious").unwrap();
+    }
+    vault.sync_all().unwrap();
+    drop(vault);
+    let damaged = Damaged { fixture: plain, disk };
+    assert_eq!((damaged.check().problems, damaged.check().files), (Vec::new(), 3));
+}
+
+#[test]
+fn a_stub_that_has_another_name_is_left_for_that_may_be_outside() {
+    let damaged = Damaged::sound(0, Journal::Posix);
+    let (gone, stays) = damaged.object(&[b"gone", b"stays"]);
+    damaged.disk.set_len(&damaged.disk.open(&gone, &stays, OpenMode::ReadWrite).unwrap(), 18).unwrap();
+    let (root, link) = damaged.object(&[b"link"]);
+    damaged.disk.link(Target::Entry(&gone, &stays), &root, &link).unwrap();
+    assert_eq!(kinds(&damaged.check().problems), [ProblemKind::Stub]);
+    assert_eq!(damaged.plan().repairs, []);
+}

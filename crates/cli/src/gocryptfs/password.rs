@@ -190,6 +190,9 @@ fn first_line_of(path: &Path, say: &Say) -> Result<Passphrase, Failure> {
     Ok(Passphrase::new(line.to_vec()))
 }
 
+/// So much of what a program says after the password is listened to.
+const MOST_DRAINED: u64 = 1 << 20;
+
 /// The first line that a program prints. One string is split at blanks; several are its name and arguments.
 fn from_program(command: &[OsString], say: &Say) -> Result<Passphrase, Failure> {
     let words: Vec<_> = match command {
@@ -210,8 +213,10 @@ fn from_program(command: &[OsString], say: &Say) -> Result<Passphrase, Failure> 
         .map_err(not_started)?;
     let mut stdout = child.stdout.take().expect("stdout was piped just above");
     let line = read_line(&mut stdout);
-    // What follows is drained, or a talkative program would die of a broken pipe and seem to have failed.
-    let _ = io::copy(&mut stdout, &mut io::sink());
+    // What follows is drained, or a talkative program would die of a broken pipe and seem to have failed. One that never
+    // ends has.
+    let _ = io::copy(&mut stdout.by_ref().take(MOST_DRAINED), &mut io::sink());
+    drop(stdout);
     let status = child.wait().map_err(not_started)?;
     let line = line?;
     if !status.success() {

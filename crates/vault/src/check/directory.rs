@@ -128,7 +128,7 @@ impl<B: Backing> Checker<'_, B> {
             Err(errno) => return self.unreadable(place, Part::OpeningDir, "opening the directory", errno),
         };
         for entry in entries {
-            if !self.options.as_mounted && is_leftover(&entry.name, place.is_root()) {
+            if !self.options.as_mounted && is_leftover(&self.ciphers.names, &entry.name, place.is_root()) {
                 let detail = "an interrupted run left it; it does no harm".into();
                 self.problem(&self.child(place, entry, None), ProblemKind::Leftover, Part::Nothing, detail);
                 continue;
@@ -149,13 +149,16 @@ impl<B: Backing> Checker<'_, B> {
 /// Whether what has this name is no entry, so that a directory with nothing else is empty.
 pub(crate) fn is_nothing(names: &NameCipher, disk: &[u8], is_root: bool) -> bool {
     names.classify(disk, is_root) == Classified::Reserved
-        || is_leftover(disk, is_root)
+        || is_leftover(names, disk, is_root)
         || is_root && disk == ASIDE_WITHIN
 }
 
 /// What an interrupted run leaves: the IV of a directory that gocryptfs was about to remove, and in the root what was to
-/// replace the configuration, or was kept of it.
-fn is_leftover(disk: &[u8], is_root: bool) -> bool {
+/// replace the configuration, or was kept of it. Where names are not encrypted, a user's file may be called so.
+fn is_leftover(names: &NameCipher, disk: &[u8], is_root: bool) -> bool {
+    if names.is_plaintext() {
+        return false;
+    }
     let is_temporary = |of: &[u8]| disk.strip_prefix(of).is_some_and(|rest| rest.ends_with(b".tmp"));
     disk.starts_with(DIR_IV_LEFTOVER)
         || is_root && (is_temporary(b"gocryptfs.conf") || is_temporary(b"gocryptfs.diriv"))

@@ -111,6 +111,13 @@ pub enum Part {
     Nothing,
 }
 
+impl Part {
+    /// Whether it belongs to one name of an object that may have others, which are sound.
+    fn is_of_a_name(&self) -> bool {
+        matches!(self, Part::Name | Part::OtherName { .. } | Part::Nothing)
+    }
+}
+
 /// What kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemKind {
@@ -256,7 +263,8 @@ fn holes_of(file: &Place, first_names: &HashMap<Vec<u8>, Arc<Place>>) -> Holes {
 impl Found {
     /// What can be said only when all was seen.
     fn settle(&mut self, first_names: &HashMap<Vec<u8>, Arc<Place>>) {
-        if let Some(first) = first_names.get(&self.problem.disk_path) {
+        let first = first_names.get(&self.problem.disk_path).filter(|_| !self.problem.part.is_of_a_name());
+        if let Some(first) = first {
             (self.problem.path, self.problem.disk_path) = (first.path(), first.disk_path());
         }
         let iv_fits = |dir: &Arc<Place>| dir.iv_fits.load(Ordering::Relaxed);

@@ -98,7 +98,7 @@ impl<B: Backing> Work<'_, B> {
         let (parent, name) = split(path);
         let file = self.backing.open(&dir_at(self.backing, parent)?, name, OpenMode::ReadWrite)?;
         let before = self.backing.stat(Target::File(&file))?;
-        if before.size == 0 || before.size > HEADER as u64 {
+        if before.size == 0 || before.size > HEADER as u64 || before.links > 1 {
             return Ok(());
         }
         let mut content = vec![0; before.size as usize];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_format::{Ciphers, Classified, DirIv, NameCipher};
 
-use crate::backing::{Backing, RawEntry};
+use crate::backing::{Backing, RawEntry, Target};
 use crate::check::{Problem, ProblemKind, Report};
 use crate::directory::DIR_IV_LEFTOVER;
 use crate::error::Result;
@@ -89,7 +89,8 @@ impl Plan {
             if used.contains(problem.disk_path.as_slice()) {
                 continue;
             }
-            match (remedy(problem, &put_back), advice(problem)) {
+            match (remedy(problem, &put_back).filter(|remedy| is_ours_alone(remedy, problem, backing)), advice(problem))
+            {
                 (Some(remedy), _) => plan.add(problem, remedy, ciphers),
                 (None, Some(advice)) => plan.left.push(Left { problem: problem.clone(), advice }),
                 (None, None) => {}
@@ -147,6 +148,13 @@ fn remedy(problem: &Problem, put_back: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Re
         ProblemKind::DirIv => put_back.get(&problem.disk_path).map(|from| Remedy::DirIvBack { from: from.clone() }),
         _ => None,
     }
+}
+
+/// What is emptied in place must have no other name: that may be outside the vault, where others count on it.
+fn is_ours_alone<B: Backing>(remedy: &Remedy, problem: &Problem, backing: &B) -> bool {
+    let (parent, name) = split(&problem.disk_path);
+    let links = || backing.stat(Target::Entry(&dir_at(backing, parent)?, name)).map(|stat| stat.links);
+    *remedy != Remedy::Empty || links().is_ok_and(|links| links <= 1)
 }
 
 fn advice(problem: &Problem) -> Option<Advice> {
