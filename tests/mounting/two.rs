@@ -1,9 +1,10 @@
 //! Several mounts of one directory, which gocryptfs allows.
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use strongroom_tests::{Program, has, is_mountpoint, output_of, run};
+use strongroom_tests::{Program, has, is_mountpoint, output_of, run, without_terminal};
 
 use crate::{MOUNTS, Mounted, Volume, words};
 
@@ -108,4 +109,22 @@ fn strongrooms_own_mount_is_refused_beside_one_of_these() {
     let output = output_of(&mut command);
     assert!(!output.status.success() && words(&output).contains(&mounted.pid().to_string()), "{}", words(&output));
     mounted.unmount();
+}
+
+#[test]
+fn a_mount_that_waits_for_its_password_keeps_no_other_away() {
+    if !has(MOUNTS) {
+        return;
+    }
+    let volume = Volume::create();
+    let mut waiting = Command::new(volume.scratch.path("bin/gocryptfs"));
+    waiting.arg("-fg").arg(&volume.cipher_dir).arg(volume.scratch.dir("elsewhere"));
+    without_terminal(waiting.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut waiting = waiting.spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Reading Password from stdin")));
+    let first = volume.mount(&["-q"]);
+    drop(waiting.stdin.take());
+    assert_eq!(waiting.wait().unwrap().code(), Some(9));
+    first.unmount();
 }
