@@ -66,7 +66,12 @@ fn what_ran_is_stopped_and_started_again_by_another_process() {
     let state = machine.service("a").state().unwrap();
     assert!(state.is_active && state.pids.len() == 1 && state.restarts == Some(0), "{state:?}");
     assert_eq!(state.detail, "active (running)");
-    assert_eq!(machine.all_up(), before);
+    // The bus is up as soon as somebody asks for it, which may be us.
+    let besides_the_bus = |mut units: BTreeSet<String>| {
+        units.remove("dbus.service");
+        units
+    };
+    assert_eq!(besides_the_bus(machine.all_up()), besides_the_bus(before));
 }
 
 #[test]
