@@ -59,6 +59,8 @@ pub fn measure(bytes: u64, place: &Path) -> Away {
     let start = Instant::now();
     let mut child = command.spawn().expect("the program can be started");
     wait_until("the copy waits for the file to go", Duration::from_secs(600), || {
+        let has_ended = child.try_wait().expect("it can be looked at").is_some();
+        assert!(!has_ended, "the migration ended early: see what it printed, and whether there is room");
         fs::read_to_string(&events).is_ok_and(|told| told.contains("waiting"))
     });
     let copied = start.elapsed();

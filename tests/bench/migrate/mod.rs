@@ -22,7 +22,7 @@ pub const USAGE: &str = "strongroom-bench migrate [OPTIONS]
   --at DIR                   work under DIR (as root: a file system in memory of its own; else the temporary directory)
   --size MIB                 size of the large files together (1024)
   --files N                  number of small files (20000)
-  --away MIB                 size of the tree that services wait for (10240, or a third of the room there is)
+  --away MIB                 size of the tree that services wait for (10240, or an eighth of the room there is)
   --peers NAME[,NAME]        strongroom, rsync, cp (all that are installed)
   --repetitions N            rounds, of which the best counts (3)
   --output FILE              write the table there too
@@ -79,10 +79,10 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Ten gibibytes; or what fits, with its vault, and leaves some room.
+    /// Ten gibibytes; or what fits, with its vault, beside what earlier rounds have left.
     fn away(&self, place: &Path) -> u64 {
         let room = || rustix::fs::statvfs(place).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
-        self.away.unwrap_or_else(|| (room() / 3).min(10 << 30))
+        self.away.unwrap_or_else(|| (room() / 8).min(10 << 30))
     }
 }
 
